@@ -1,0 +1,158 @@
+# abide: "make help" lists what people need. Go, git and make are all it takes;
+# test-race alone needs a C compiler.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+# A go.work file would leak the sandbox's replaces into the engine's builds.
+export GOWORK := off
+export CGO_ENABLED ?= 0
+# For tests and linters as for builds: with it for builds alone, all of Kubernetes
+# would be compiled twice.
+export GOFLAGS := $(filter-out -trimpath,$(GOFLAGS)) -trimpath
+
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+COMMIT  ?= $(shell git rev-parse --verify -q HEAD 2>/dev/null)
+
+GO_BUILD := go build
+PKG      := abide.dev/abide/internal/version
+LDFLAGS  := -s -w -X $(PKG).Version=$(VERSION) -X $(PKG).Commit=$(COMMIT)
+
+# The Kubernetes that the sandbox is made of; its /version needs the numbers.
+K8S_VERSION := $(shell sed -n 's|^\tk8s.io/kubernetes \(v[0-9.]*\).*|\1|p' sandbox/go.mod 2>/dev/null)
+K8S_PARTS    = $(subst ., ,$(patsubst v%,%,$(K8S_VERSION)))
+K8S_PKG     := k8s.io/component-base/version
+SANDBOX_LDFLAGS = -s -w -X $(K8S_PKG).gitVersion=$(K8S_VERSION) \
+	-X $(K8S_PKG).gitMajor=$(word 1,$(K8S_PARTS)) -X $(K8S_PKG).gitMinor=$(word 2,$(K8S_PARTS))
+SANDBOX_SOURCES := $(shell find sandbox -type f ! -name '*_test.go' ! -name '*.md' 2>/dev/null)
+
+# Where generated files are written: the tree, or a copy to compare it with.
+GEN_ROOT ?= .
+
+# The packages that the race detector runs on. Long tests leave themselves out.
+RACE_PACKAGES ?= ./internal/... ./cmd/...
+# Tests skip what needs a sandbox where there is none and CI is not set.
+NO_SANDBOX    := CI= ABIDE_SANDBOX=/nonexistent
+TEST_FLAGS    ?=
+TEST_TIMEOUT  ?= 20m
+
+say = @printf '\033[1m==>\033[0m %s\n' $(1)
+
+##@ Use
+
+.PHONY: help
+help: ## List what make can do.
+	@awk 'BEGIN {FS = ":.*## "} \
+	  /^##@/ {printf "\n%s\n", substr($$0, 5)} \
+	  /^[a-z-]+:.*## / {printf "  %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: build
+build: bin/abide bin/abide-sandbox ## Build bin/abide and bin/abide-sandbox.
+
+.PHONY: demo
+demo: build ## Build, then show the sample repository converge in a sandbox.
+	$(call say,'starting a throw-away Kubernetes and the sample repository (Ctrl-C ends both)')
+	@bin/abide up
+
+.PHONY: image
+image: bin/abide ## Write bin/abide-image.tar, an OCI image, without Docker.
+	$(call say,'packing abide with git and CA certificates of this machine')
+	@go run ./hack/image -binary bin/abide -tag 'abide:$(subst +,-,$(VERSION))' -out bin/abide-image.tar
+
+.PHONY: clean
+clean: ## Remove what was built.
+	rm -rf bin
+
+##@ Test
+
+.PHONY: test
+test: build bin/kustomize ## Run every test, those against a real Kubernetes included.
+	$(call say,'testing the engine (the first run compiles the tests: some minutes on a cold machine)')
+	@go test -timeout $(TEST_TIMEOUT) $(TEST_FLAGS) ./...
+	$(call say,'testing the sandbox')
+	@cd sandbox && go test -p 1 -timeout $(TEST_TIMEOUT) $(TEST_FLAGS) -ldflags '$(SANDBOX_LDFLAGS)' ./...
+
+.PHONY: test-unit
+test-unit: ## Run the tests that need no cluster: seconds once compiled.
+	@$(NO_SANDBOX) go test -short -timeout 5m $(TEST_FLAGS) ./...
+
+.PHONY: test-race
+test-race: build bin/kustomize ## Run all but the longest tests under the race detector (needs a C compiler).
+	$(call say,'testing under the race detector (compiles everything anew: up to 8 minutes on a cold machine)')
+	@CGO_ENABLED=1 go test -race -short -timeout $(TEST_TIMEOUT) $(TEST_FLAGS) $(RACE_PACKAGES)
+
+.PHONY: bench
+bench: build ## Measure the whole table of docs/benchmarks.md.
+	@go run ./hack/bench -out docs/benchmarks.md
+
+.PHONY: bench-quick
+bench-quick: build ## Measure the short part of it.
+	@go run ./hack/bench -quick
+
+##@ Change
+
+.PHONY: lint
+lint: bin/staticcheck bin/apilint ## Check format, go vet, staticcheck, API conventions and the rules of the house.
+	$(call say,'gofmt')
+	@bad=$$(gofmt -l $$(git ls-files --cached --others --exclude-standard '*.go')); \
+	  if [ -n "$$bad" ]; then echo "not formatted, run gofmt -w on:"; echo "$$bad"; exit 1; fi
+	$(call say,'go vet')
+	@go vet ./...
+	$(call say,'staticcheck')
+	@bin/staticcheck ./...
+	@cd sandbox && go vet ./...
+	$(call say,'the conventions of Kubernetes APIs')
+	@bin/apilint ./api/...
+	$(call say,'the architecture test')
+	@go test ./internal/arch
+
+.PHONY: generate
+generate: bin/controller-gen ## Write the generated files: deep copies, CRDs, reference pages.
+	$(call say,'generating from api/v1alpha1')
+	@mkdir -p $(GEN_ROOT)/api/v1alpha1 $(GEN_ROOT)/internal/install/crds $(GEN_ROOT)/docs/reference
+	@bin/controller-gen paths=./api/... \
+	  object output:object:dir=$(GEN_ROOT)/api/v1alpha1 \
+	  crd output:crd:dir=$(GEN_ROOT)/internal/install/crds
+	@go run ./hack/apidocs -crds $(GEN_ROOT)/internal/install/crds -out $(GEN_ROOT)/docs/reference
+
+.PHONY: verify-generated
+verify-generated: ## Check that the generated files are what generate writes.
+	@tmp=$$(mktemp -d); trap 'rm -rf "$$tmp"' EXIT; \
+	  $(MAKE) generate GEN_ROOT="$$tmp"; \
+	  for f in $$(cd "$$tmp" && find . -type f); do \
+	    diff -u "$$f" "$$tmp/$$f" || { echo "$$f is stale: run make generate and commit the result"; exit 1; }; \
+	  done; \
+	  for f in internal/install/crds/*; do \
+	    [ -e "$$tmp/$$f" ] || { echo "$$f is not generated any more: remove it"; exit 1; }; \
+	  done
+
+# Files
+
+.PHONY: bin/abide
+bin/abide:
+	$(call say,'building bin/abide (2 to 4 minutes on a cold machine, seconds later)')
+	@$(GO_BUILD) -ldflags '$(LDFLAGS)' -o $@ ./cmd/abide
+
+# It waits for bin/abide, so that two large builds never run side by side.
+bin/abide-sandbox: $(SANDBOX_SOURCES) | bin/abide
+	$(call say,'building bin/abide-sandbox: a whole Kubernetes $(K8S_VERSION) (10 to 15 minutes on two cold cores, once)')
+	@cd sandbox && $(GO_BUILD) -ldflags '$(SANDBOX_LDFLAGS)' -o ../$@ ./cmd/abide-sandbox
+	@touch $@
+
+bin/kustomize: hack/tools/go.mod hack/tools/go.sum
+	$(call say,'building bin/kustomize, the yardstick of the render tests (a minute on a cold machine)')
+	@cd hack/tools && $(GO_BUILD) -ldflags '-s -w' -o ../../$@ sigs.k8s.io/kustomize/kustomize/v5
+
+bin/controller-gen: hack/gen/go.mod hack/gen/go.sum
+	$(call say,'building bin/controller-gen (half a minute on a cold machine)')
+	@cd hack/gen && $(GO_BUILD) -o ../../$@ sigs.k8s.io/controller-tools/cmd/controller-gen
+
+bin/staticcheck: hack/lint/go.mod hack/lint/go.sum
+	$(call say,'building bin/staticcheck (half a minute on a cold machine)')
+	@cd hack/lint && $(GO_BUILD) -o ../../$@ honnef.co/go/tools/cmd/staticcheck
+
+bin/apilint: hack/lint/go.mod hack/lint/go.sum hack/lint/apilint/main.go
+	$(call say,'building bin/apilint (half a minute on a cold machine)')
+	@cd hack/lint && $(GO_BUILD) -o ../../$@ ./apilint

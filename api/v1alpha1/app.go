@@ -1,0 +1,359 @@
+package v1alpha1
+
+import (
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+// App is a folder in Git, and where it should be true: abide renders the
+// folder, applies what comes out, watches it, and heals what drifts.
+//
+// +kubebuilder:object:root=true
+// +kubebuilder:subresource:status
+// +kubebuilder:resource:scope=Namespaced,categories={abide}
+// +kubebuilder:printcolumn:name="Status",type=string,JSONPath=`.status.state`,description="What abide is doing with this App"
+// +kubebuilder:printcolumn:name="Health",type=string,JSONPath=`.status.health`,description="Health of the objects of this App"
+// +kubebuilder:printcolumn:name="Commit",type=string,JSONPath=`.status.source.revision`,description="The ref, and the newest commit that changed this App"
+// +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
+// +kubebuilder:printcolumn:name="Message",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].message`
+// +kubebuilder:validation:XValidation:rule="size(self.metadata.name) <= 63",message="the name of an App has at most 63 characters"
+type App struct {
+	metav1.TypeMeta `json:",inline"`
+	// metadata has the name, the namespace, labels and annotations.
+	// +optional
+	metav1.ObjectMeta `json:"metadata,omitempty"`
+
+	// spec says which folder should be true, and where.
+	// +required
+	Spec AppSpec `json:"spec"`
+
+	// status says what abide found and did. abide writes it.
+	// +optional
+	Status AppStatus `json:"status,omitempty"`
+}
+
+// AppList is a list of Apps.
+//
+// +kubebuilder:object:root=true
+type AppList struct {
+	metav1.TypeMeta `json:",inline"`
+	// +optional
+	metav1.ListMeta `json:"metadata,omitempty"`
+	Items           []App `json:"items"`
+}
+
+// AppSpec says which folder should be true, and where.
+type AppSpec struct {
+	// source is the folder in Git.
+	// +required
+	Source Source `json:"source"`
+
+	// target is where the objects go.
+	// +optional
+	// +kubebuilder:default={}
+	Target Target `json:"target,omitempty"`
+
+	// sync bounds what abide may do on its own.
+	// +optional
+	// +kubebuilder:default={}
+	Sync SyncPolicy `json:"sync,omitempty"`
+
+	// deletionPolicy is what happens to the objects when the App is deleted:
+	// Delete removes them in reverse order, Orphan leaves them as they are.
+	// +optional
+	// +kubebuilder:default=Delete
+	DeletionPolicy DeletionPolicy `json:"deletionPolicy,omitempty"`
+}
+
+// DeletionPolicy is what happens to the objects of an App that is deleted.
+//
+// +kubebuilder:validation:Enum=Delete;Orphan
+type DeletionPolicy string
+
+// The deletion policies.
+const (
+	DeletionPolicyDelete DeletionPolicy = "Delete"
+	DeletionPolicyOrphan DeletionPolicy = "Orphan"
+)
+
+// Source is a folder in a Git repository at a ref.
+type Source struct {
+	// repo is the URL of the repository: https://, ssh://, user@host:path, or,
+	// where the controller allows it, a local path or file:// URL. Credentials
+	// never stand in the URL; a Repository names the Secret that has them.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=2048
+	// +kubebuilder:validation:XValidation:rule="!self.matches('[[:space:][:cntrl:]]') && !self.startsWith('-')",message="repo is a Git URL such as https://example.com/team/config.git; it has no spaces and does not start with a dash"
+	// +kubebuilder:validation:XValidation:rule="!self.matches('^[a-zA-Z0-9+.-]+::')",message="repo must not name a Git remote helper (such as ext::): use https:// or ssh://"
+	// +kubebuilder:validation:XValidation:rule="!self.matches('^[a-zA-Z][a-zA-Z0-9+.-]*://[^/@]*:[^/@]*@')",message="repo must not contain a password: put it in a Secret and name that Secret in a Repository (spec.secretRef)"
+	Repo string `json:"repo"`
+
+	// path is the folder (or one file) in the repository, relative to its root.
+	// +optional
+	// +kubebuilder:default="."
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=1024
+	// +kubebuilder:validation:XValidation:rule="!self.startsWith('/')",message="path is relative to the root of the repository: leave out the leading slash"
+	// +kubebuilder:validation:XValidation:rule="!self.split('/').exists(p, p == '..')",message="path must stay inside the repository: '..' is not allowed"
+	Path string `json:"path,omitempty"`
+
+	// ref is what to follow; without it, the repository's default branch.
+	// +optional
+	Ref *Ref `json:"ref,omitempty"`
+}
+
+// Ref is what to follow in a repository: exactly one of its fields.
+//
+// +kubebuilder:validation:XValidation:rule="[has(self.branch), has(self.tag), has(self.semver), has(self.commit)].filter(x, x).size() == 1",message="ref takes exactly one of branch, tag, semver or commit; leave ref out to follow the default branch"
+type Ref struct {
+	// branch is followed to wherever it moves.
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=255
+	// +kubebuilder:validation:XValidation:rule="!self.startsWith('-') && !self.startsWith('/') && !self.startsWith('refs/')",message="branch is the bare name, such as main or release/1.2"
+	// +kubebuilder:validation:XValidation:rule=`!self.matches('[[:space:][:cntrl:]~^:?*\\[\\\\]') && !self.contains('..') && !self.contains('@{') && !self.endsWith('/') && !self.endsWith('.')`,message="branch is not a name that Git allows (see git help check-ref-format)"
+	Branch string `json:"branch,omitempty"`
+
+	// tag is followed to wherever it moves.
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=255
+	// +kubebuilder:validation:XValidation:rule="!self.startsWith('-') && !self.startsWith('/') && !self.startsWith('refs/')",message="tag is the bare name, such as v1.2.3"
+	// +kubebuilder:validation:XValidation:rule=`!self.matches('[[:space:][:cntrl:]~^:?*\\[\\\\]') && !self.contains('..') && !self.contains('@{') && !self.endsWith('/') && !self.endsWith('.')`,message="tag is not a name that Git allows (see git help check-ref-format)"
+	Tag string `json:"tag,omitempty"`
+
+	// semver is a range over the tags, such as ">=1.2 <2" or "1.x"; the highest
+	// tag in it is followed.
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=255
+	Semver string `json:"semver,omitempty"`
+
+	// commit pins a full commit hash.
+	// +optional
+	// +kubebuilder:validation:XValidation:rule="self.matches('^([0-9a-f]{40}|[0-9a-f]{64})$')",message="commit is a full hash of 40 (or 64) lower-case hexadecimal digits"
+	// +kubebuilder:validation:MaxLength=64
+	Commit string `json:"commit,omitempty"`
+}
+
+// Target is where the objects of an App go.
+type Target struct {
+	// namespace fills in only where an object names none. abide never prunes it.
+	// +optional
+	// +kubebuilder:validation:MaxLength=63
+	// +kubebuilder:validation:XValidation:rule="self.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?$')",message="namespace is the name of a Kubernetes namespace: lower-case letters, digits and dashes"
+	Namespace string `json:"namespace,omitempty"`
+
+	// createNamespace makes abide create namespace when it is missing.
+	// +optional
+	// +kubebuilder:default=true
+	CreateNamespace *bool `json:"createNamespace,omitempty"`
+}
+
+// SyncPolicy bounds what abide may do on its own.
+type SyncPolicy struct {
+	// prune removes objects that are no longer in Git, within deletionBudget.
+	// +optional
+	// +kubebuilder:default=true
+	Prune *bool `json:"prune,omitempty"`
+
+	// heal applies an object again when somebody changed a field that Git sets.
+	// +optional
+	// +kubebuilder:default=true
+	Heal *bool `json:"heal,omitempty"`
+
+	// deletionBudget is how much one plan may delete without an approval.
+	// +optional
+	// +kubebuilder:default={}
+	DeletionBudget DeletionBudget `json:"deletionBudget,omitempty"`
+}
+
+// DeletionBudget is how much one plan may delete without an approval: a plan
+// waits when it deletes more than maxObjects and more than maxPercent of the
+// App's objects. Namespaces, CustomResourceDefinitions, PersistentVolumes,
+// PersistentVolumeClaims and Apps wait for an approval whatever the budget.
+type DeletionBudget struct {
+	// maxObjects is a number of objects.
+	// +optional
+	// +kubebuilder:default=5
+	// +kubebuilder:validation:Minimum=0
+	// +kubebuilder:validation:Maximum=100000
+	MaxObjects *int32 `json:"maxObjects,omitempty"`
+
+	// maxPercent is a share of the objects that the App owns.
+	// +optional
+	// +kubebuilder:default=25
+	// +kubebuilder:validation:Minimum=0
+	// +kubebuilder:validation:Maximum=100
+	MaxPercent *int32 `json:"maxPercent,omitempty"`
+}
+
+// AppStatus says what abide found and did.
+type AppStatus struct {
+	// observedGeneration is the generation of the spec that this status is about.
+	// +optional
+	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
+
+	// state is one word: InSync, Drifted, Progressing, Waiting, Failed, Paused
+	// or Deleting.
+	// +optional
+	State State `json:"state,omitempty"`
+
+	// health is one word over all objects: Healthy, Progressing, Degraded,
+	// Suspended or Unknown.
+	// +optional
+	Health Health `json:"health,omitempty"`
+
+	// source is what the objects were rendered from.
+	// +optional
+	Source SourceStatus `json:"source,omitempty"`
+
+	// desiredHash is the hash of the rendered objects.
+	// +optional
+	DesiredHash string `json:"desiredHash,omitempty"`
+
+	// appliedHash is the desiredHash that was last applied in full.
+	// +optional
+	AppliedHash string `json:"appliedHash,omitempty"`
+
+	// objects counts what the App owns and names the first few that need a look.
+	// +optional
+	Objects ObjectsStatus `json:"objects,omitempty"`
+
+	// plan is the plan that waits, if one does.
+	// +optional
+	Plan *PlanStatus `json:"plan,omitempty"`
+
+	// refresh answers the annotation abide.dev/refresh.
+	// +optional
+	Refresh RefreshStatus `json:"refresh,omitempty"`
+
+	// conditions are Ready, Synced and Healthy.
+	// +optional
+	// +listType=map
+	// +listMapKey=type
+	// +kubebuilder:validation:MaxItems=16
+	Conditions []metav1.Condition `json:"conditions,omitempty"`
+}
+
+// State is what abide is doing with an App, in one word.
+type State string
+
+// The states of an App.
+const (
+	StateInSync      State = "InSync"
+	StateDrifted     State = "Drifted"
+	StateProgressing State = "Progressing"
+	StateWaiting     State = "Waiting"
+	StateFailed      State = "Failed"
+	StatePaused      State = "Paused"
+	StateDeleting    State = "Deleting"
+)
+
+// Health is how an object, or all objects of an App, are doing.
+type Health string
+
+// The healths, best first.
+const (
+	HealthHealthy     Health = "Healthy"
+	HealthSuspended   Health = "Suspended"
+	HealthProgressing Health = "Progressing"
+	HealthUnknown     Health = "Unknown"
+	HealthDegraded    Health = "Degraded"
+)
+
+// SourceStatus says what the objects of an App were rendered from.
+type SourceStatus struct {
+	// commit is the newest commit that changed this App's desired hash.
+	// +optional
+	Commit string `json:"commit,omitempty"`
+	// ref is the full name of the ref that was followed.
+	// +optional
+	Ref string `json:"ref,omitempty"`
+	// revision is the short form for people, such as main@1a2b3c4d.
+	// +optional
+	Revision string `json:"revision,omitempty"`
+	// author of the commit, as Git has it: Name <email>.
+	// +optional
+	Author string `json:"author,omitempty"`
+	// date is the author's date of the commit.
+	// +optional
+	Date *metav1.Time `json:"date,omitempty"`
+	// subject is the first line of the commit's message.
+	// +optional
+	Subject string `json:"subject,omitempty"`
+	// renderer is what turned the files into objects: manifests or kustomize.
+	// +optional
+	Renderer string `json:"renderer,omitempty"`
+}
+
+// ObjectsStatus counts what an App owns.
+type ObjectsStatus struct {
+	// total is the number of objects in the inventory.
+	// +optional
+	Total int32 `json:"total"`
+	// inSync is how many of them are as Git says.
+	// +optional
+	InSync int32 `json:"inSync"`
+	// healthy is how many of them are healthy.
+	// +optional
+	Healthy int32 `json:"healthy"`
+	// attention names the first few objects that are not in sync or not
+	// healthy, and says why.
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=5
+	Attention []ObjectNote `json:"attention,omitempty"`
+}
+
+// ObjectNote says why one object needs a look.
+type ObjectNote struct {
+	// object is its kind and name, with the group and namespace where they
+	// have one: Deployment.apps web/shop.
+	// +required
+	Object string `json:"object"`
+	// reason is one word, such as Drifted, Degraded, Progressing, Failed.
+	// +required
+	Reason string `json:"reason"`
+	// message says what is wrong and what to do.
+	// +optional
+	Message string `json:"message,omitempty"`
+}
+
+// PlanStatus is a plan that waits.
+type PlanStatus struct {
+	// digest names the plan; an Approval of this digest lets it go on.
+	// +required
+	Digest string `json:"digest"`
+	// commit the plan was made for.
+	// +optional
+	Commit string `json:"commit,omitempty"`
+	// gate is why it waits: DeletionBudget, ProtectedKinds, TrackedByOthers.
+	// +required
+	Gate string `json:"gate"`
+	// message says what waits, for what, and what to do.
+	// +optional
+	Message string `json:"message,omitempty"`
+	// create is how many objects it would create.
+	// +optional
+	Create int32 `json:"create"`
+	// update is how many objects it would change.
+	// +optional
+	Update int32 `json:"update"`
+	// adopt is how many objects it would take over that exist already.
+	// +optional
+	Adopt int32 `json:"adopt"`
+	// delete is how many objects it would delete.
+	// +optional
+	Delete int32 `json:"delete"`
+}
+
+// RefreshStatus answers the annotation abide.dev/refresh.
+type RefreshStatus struct {
+	// requested is the value of the annotation that was last seen.
+	// +optional
+	Requested string `json:"requested,omitempty"`
+	// observed is the value whose look at Git is done.
+	// +optional
+	Observed string `json:"observed,omitempty"`
+}

@@ -1,0 +1,13 @@
+// Command abide keeps running systems in agreement with Git. See package cli
+// for its commands.
+package main
+
+import (
+	"os"
+
+	"abide.dev/abide/internal/cli"
+)
+
+func main() {
+	os.Exit(cli.Main(os.Args, cli.System()))
+}

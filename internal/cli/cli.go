@@ -1,0 +1,105 @@
+// Package cli is abide's command line: a file per command. Each command parses
+// its flags into an options struct and hands it, with a context and the
+// streams, to one function that does the work.
+//
+// Exit codes: 0 done; 1 failed; 2 the command line is wrong; 3 a wait ran into
+// its time limit; 4 a diff found differences (with --exit-code).
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"strings"
+	"syscall"
+
+	"github.com/spf13/cobra"
+
+	"abide.dev/abide/internal/source/git"
+)
+
+// Streams are what a command reads and writes.
+type Streams struct {
+	In       io.Reader
+	Out, Err io.Writer
+}
+
+// System returns the streams of the process.
+func System() Streams { return Streams{In: os.Stdin, Out: os.Stdout, Err: os.Stderr} }
+
+// exitError is an error that asks for an exit code of its own.
+type exitError struct {
+	code int
+	err  error // nil: everything has been said
+}
+
+func (e *exitError) Error() string {
+	if e.err == nil {
+		return fmt.Sprintf("exit code %d", e.code)
+	}
+	return e.err.Error()
+}
+
+func (e *exitError) Unwrap() error { return e.err }
+
+// The exit codes, beside 0.
+const (
+	exitFailed      = 1
+	exitUsage       = 2
+	exitTimeout     = 3
+	exitDifferences = 4
+)
+
+// Main runs a command line, args[0] being the program, and returns its exit
+// code.
+func Main(args []string, s Streams) int {
+	if handled, code := git.Helper(args); handled {
+		return code
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	root := newRoot(programName(args[0]), s)
+	root.SetArgs(args[1:])
+	err := root.ExecuteContext(ctx)
+	if err == nil {
+		return 0
+	}
+	var exit *exitError
+	if !errors.As(err, &exit) {
+		exit = &exitError{exitFailed, err}
+	}
+	if exit.err != nil {
+		fmt.Fprintf(s.Err, "%s: %v\n", root.Name(), exit.err)
+	}
+	return exit.code
+}
+
+// programName is "kubectl abide" for a program that kubectl found as a plugin.
+func programName(arg0 string) string {
+	if strings.HasPrefix(filepath.Base(arg0), "kubectl-") {
+		return "kubectl abide"
+	}
+	return "abide"
+}
+
+func newRoot(name string, s Streams) *cobra.Command {
+	root := &cobra.Command{
+		Use:           "abide",
+		Short:         "Keep running systems in agreement with Git",
+		SilenceUsage:  true,
+		SilenceErrors: true,
+		Annotations:   map[string]string{cobra.CommandDisplayNameAnnotation: name},
+	}
+	root.SetIn(s.In)
+	root.SetOut(s.Out)
+	root.SetErr(s.Err)
+	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
+		return &exitError{exitUsage, fmt.Errorf("%w; see %s --help", err, c.CommandPath())}
+	})
+	root.AddCommand(newController(s))
+	return root
+}

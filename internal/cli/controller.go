@@ -1,0 +1,105 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"path/filepath"
+
+	"github.com/spf13/cobra"
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/clientcmd"
+
+	"abide.dev/abide/internal/engine"
+	"abide.dev/abide/internal/install"
+)
+
+type controllerOptions struct {
+	kubeconfig, context string
+	cacheDir            string
+	namespace           string
+	allowLocal          bool
+	metrics, health     string
+	pprof               string
+	leaderElect         bool
+	logFormat, logLevel string
+}
+
+func newController(s Streams) *cobra.Command {
+	var o controllerOptions
+	c := &cobra.Command{
+		Use:   "controller",
+		Short: "Run the controller: what abide install starts in a cluster",
+		Long: "Run the controller until it is told to stop (SIGTERM).\n\n" +
+			"It works on the cluster of --kubeconfig or, inside a pod, on its own. Every flag can\n" +
+			"be given as an environment variable as well: --cache-dir is ABIDE_CACHE_DIR.",
+		Args: noArgs,
+		RunE: func(c *cobra.Command, _ []string) error { return runController(c.Context(), s, o) },
+	}
+	f := c.Flags()
+	f.StringVar(&o.kubeconfig, "kubeconfig", "", "kubeconfig `file` of the cluster; without it, the cluster this runs in, or the usual kubeconfig")
+	f.StringVar(&o.context, "context", "", "context of the kubeconfig")
+	f.StringVar(&o.cacheDir, "cache-dir", filepath.Join(os.TempDir(), "abide-cache"), "`directory` for what can be fetched again, such as mirrors of repositories")
+	f.StringVar(&o.namespace, "namespace", install.DefaultNamespace, "abide's own namespace: its Apps act as the controller, all others as the ServiceAccount abide of theirs")
+	f.BoolVar(&o.allowLocal, "allow-local-repositories", false, "let Apps name repositories on the controller's own disk (a path or file:// URL)")
+	f.StringVar(&o.metrics, "metrics-bind-address", "", "`address` to serve metrics on, such as :8080; not at all if empty")
+	f.StringVar(&o.health, "health-probe-bind-address", "", "`address` to serve /healthz and /readyz on; not at all if empty")
+	f.StringVar(&o.pprof, "pprof", "", "loopback `address` to serve profiles on, such as 127.0.0.1:6060; not at all if empty")
+	f.BoolVar(&o.leaderElect, "leader-elect", false, "take turns with other replicas by a lease")
+	f.StringVar(&o.logFormat, "log-format", "text", "text or json")
+	f.StringVar(&o.logLevel, "log-level", "info", "debug, info, warn or error")
+	return c
+}
+
+func runController(ctx context.Context, s Streams, o controllerOptions) error {
+	log, err := newLogger(s.Err, o.logFormat, o.logLevel)
+	if err != nil {
+		return &exitError{exitUsage, err}
+	}
+	cfg, err := controllerConfig(o)
+	if err != nil {
+		return err
+	}
+	cfg.UserAgent = "abide"
+	return engine.Run(ctx, engine.Options{
+		Config: cfg, CacheDir: o.cacheDir, Namespace: o.namespace, AllowLocal: o.allowLocal,
+		MetricsAddress: o.metrics, HealthAddress: o.health, PprofAddress: o.pprof,
+		LeaderElect: o.leaderElect, Log: log,
+	})
+}
+
+func controllerConfig(o controllerOptions) (*rest.Config, error) {
+	if o.kubeconfig == "" && o.context == "" {
+		if cfg, err := rest.InClusterConfig(); err == nil {
+			return cfg, nil
+		}
+	}
+	rules := clientcmd.NewDefaultClientConfigLoadingRules()
+	rules.ExplicitPath = o.kubeconfig
+	return clientcmd.NewNonInteractiveDeferredLoadingClientConfig(rules,
+		&clientcmd.ConfigOverrides{CurrentContext: o.context}).ClientConfig()
+}
+
+func newLogger(w io.Writer, format, level string) (*slog.Logger, error) {
+	var l slog.Level
+	if err := l.UnmarshalText([]byte(level)); err != nil {
+		return nil, fmt.Errorf("--log-level is %q; it takes debug, info, warn or error", level)
+	}
+	opts := &slog.HandlerOptions{Level: l}
+	switch format {
+	case "text":
+		return slog.New(slog.NewTextHandler(w, opts)), nil
+	case "json":
+		return slog.New(slog.NewJSONHandler(w, opts)), nil
+	}
+	return nil, fmt.Errorf("--log-format is %q; it takes text or json", format)
+}
+
+func noArgs(c *cobra.Command, args []string) error {
+	if len(args) > 0 {
+		return &exitError{exitUsage, fmt.Errorf("%s takes no arguments, and got %q", c.CommandPath(), args[0])}
+	}
+	return nil
+}

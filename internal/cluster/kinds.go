@@ -1,0 +1,156 @@
+package cluster
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/client-go/discovery"
+)
+
+// Kind is what has to be known of a kind to address its objects.
+type Kind struct {
+	schema.GroupVersionKind
+	Resource   string
+	Namespaced bool
+}
+
+// GVR returns the resource of the kind.
+func (k Kind) GVR() schema.GroupVersionResource {
+	return k.GroupVersion().WithResource(k.Resource)
+}
+
+// Kinds are the kinds that an API server knows, as of the last look. It is safe
+// for concurrent use.
+type Kinds struct {
+	list func() (lists []*metav1.APIResourceList, down map[schema.GroupVersion]error, err error)
+
+	refreshing sync.Mutex
+
+	mu    sync.RWMutex
+	kinds map[schema.GroupVersionKind]Kind
+	down  map[string]bool // groups that could not be asked
+	at    time.Time       // when the look began that brought kinds
+}
+
+func newKinds(d *discovery.DiscoveryClient) *Kinds {
+	return &Kinds{list: func() ([]*metav1.APIResourceList, map[schema.GroupVersion]error, error) {
+		_, lists, err := d.ServerGroupsAndResources()
+		// An aggregated API that is down hides its own kinds only.
+		if down, partial := discovery.GroupDiscoveryFailedErrorGroups(err); partial {
+			return lists, down, nil
+		}
+		return lists, nil, err
+	}}
+}
+
+// Lookup returns a kind if it was known at the last look.
+func (k *Kinds) Lookup(gvk schema.GroupVersionKind) (Kind, bool) {
+	k.mu.RLock()
+	defer k.mu.RUnlock()
+	kind, ok := k.kinds[gvk]
+	return kind, ok
+}
+
+// AnyVersion returns a kind in whichever version is served, the group's
+// preferred one first: for objects whose version is gone.
+func (k *Kinds) AnyVersion(gk schema.GroupKind) (Kind, bool) {
+	k.mu.RLock()
+	defer k.mu.RUnlock()
+	var best Kind
+	for gvk, kind := range k.kinds {
+		if gvk.GroupKind() == gk && (best.Resource == "" || gvk.Version > best.Version) {
+			best = kind
+		}
+	}
+	return best, best.Resource != ""
+}
+
+// Absent tells that the API server has no such kind in any version. It is false
+// while the group can't be asked, as an aggregated API that is down.
+func (k *Kinds) Absent(gk schema.GroupKind) bool {
+	if _, ok := k.AnyVersion(gk); ok {
+		return false
+	}
+	k.mu.RLock()
+	defer k.mu.RUnlock()
+	return k.kinds != nil && !k.down[gk.Group]
+}
+
+// Refresh looks again, unless a look that began after since is there already;
+// callers that ask at the same time share one look.
+func (k *Kinds) Refresh(ctx context.Context, since time.Time) error {
+	k.refreshing.Lock()
+	defer k.refreshing.Unlock()
+	k.mu.RLock()
+	fresh := k.kinds != nil && k.at.After(since)
+	k.mu.RUnlock()
+	if fresh {
+		return nil
+	}
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	began := time.Now()
+	lists, down, err := k.list()
+	if err != nil {
+		return fmt.Errorf("asking the API server for its kinds: %w", err)
+	}
+	kinds := make(map[schema.GroupVersionKind]Kind, 256)
+	for _, l := range lists {
+		gv, err := schema.ParseGroupVersion(l.GroupVersion)
+		if err != nil {
+			continue
+		}
+		for _, r := range l.APIResources {
+			if !isObject(r) {
+				continue
+			}
+			gvk := gv.WithKind(r.Kind)
+			kinds[gvk] = Kind{GroupVersionKind: gvk, Resource: r.Name, Namespaced: r.Namespaced}
+		}
+	}
+	hidden := map[string]bool{}
+	for gv := range down {
+		hidden[gv.Group] = true
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	for gvk, kind := range k.kinds {
+		if hidden[gvk.Group] {
+			kinds[gvk] = kind // as it was when it could last be asked
+		}
+	}
+	k.kinds, k.down, k.at = kinds, hidden, began
+	return nil
+}
+
+// isObject tells the resources that hold objects from subresources and from
+// reviews, which can't be read back.
+func isObject(r metav1.APIResource) bool {
+	for i := range r.Name {
+		if r.Name[i] == '/' {
+			return false
+		}
+	}
+	for _, v := range r.Verbs {
+		if v == "get" {
+			return true
+		}
+	}
+	return false
+}
+
+// Kinds that every cluster has, and that abide itself asks for.
+var (
+	Namespaces      = Kind{GroupVersionKind: schema.GroupVersionKind{Version: "v1", Kind: "Namespace"}, Resource: "namespaces"}
+	ServiceAccounts = Kind{GroupVersionKind: schema.GroupVersionKind{Version: "v1", Kind: "ServiceAccount"}, Resource: "serviceaccounts", Namespaced: true}
+
+	CustomResourceDefinitions = Kind{
+		GroupVersionKind: schema.GroupVersionKind{Group: "apiextensions.k8s.io", Version: "v1", Kind: "CustomResourceDefinition"},
+		Resource:         "customresourcedefinitions",
+	}
+)

@@ -1,0 +1,303 @@
+package controller
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/tools/events"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+
+	"abide.dev/abide/api/v1alpha1"
+	"abide.dev/abide/internal/claims"
+	"abide.dev/abide/internal/object"
+	"abide.dev/abide/internal/pipeline"
+	"abide.dev/abide/internal/report"
+	"abide.dev/abide/internal/source"
+)
+
+// Apps reconciles Apps. Its fields are set once.
+type Apps struct {
+	Client       client.Client
+	Pipeline     *pipeline.Pipeline
+	Hub          *source.Hub
+	Claims       *claims.Claims
+	Repositories *Repositories
+	Refs         *Refs
+	Waker        *Waker
+	Events       events.EventRecorder
+	Now          func() time.Time
+	Log          *slog.Logger
+	// Observed is told the outcome of each run, for metrics and for those who
+	// show what happens; it may be nil.
+	Observed func(app object.App, out *pipeline.Outcome, took time.Duration)
+
+	// Prepare reads what has to be known before the first run; it is tried again
+	// until it succeeds.
+	Prepare func(context.Context) error
+
+	prepare  sync.Mutex
+	prepared bool
+
+	mu        sync.Mutex
+	written   map[object.App]writtenStatus
+	refreshes map[object.App]*refresh
+}
+
+// writtenStatus is a status as we wrote it, for as long as the cache may be
+// behind.
+type writtenStatus struct {
+	resourceVersion string
+	status          v1alpha1.AppStatus
+}
+
+// Reconcile runs one App.
+func (a *Apps) Reconcile(ctx context.Context, req reconcile.Request) (reconcile.Result, error) {
+	if err := a.begin(ctx); err != nil {
+		return reconcile.Result{}, err
+	}
+	id := object.App{Namespace: req.Namespace, Name: req.Name}
+	var app v1alpha1.App
+	err := a.Client.Get(ctx, req.NamespacedName, &app)
+	if apierrors.IsNotFound(err) {
+		a.forget(id)
+		return reconcile.Result{}, nil
+	}
+	if err != nil {
+		return reconcile.Result{}, err
+	}
+	if app.DeletionTimestamp != nil && !controllerutil.ContainsFinalizer(&app, v1alpha1.Finalizer) {
+		return reconcile.Result{}, nil
+	}
+	if app.DeletionTimestamp == nil {
+		if err := a.hold(ctx, &app); err != nil {
+			return reconcile.Result{}, client.IgnoreNotFound(err)
+		}
+	}
+	a.restoreStatus(id, &app)
+
+	began := a.Now()
+	out := a.run(ctx, id, &app)
+	if a.Observed != nil {
+		a.Observed(id, &out, a.Now().Sub(began))
+	}
+	if ctx.Err() != nil {
+		return reconcile.Result{}, nil // going down: a status of a broken-off run helps nobody
+	}
+	a.emit(&app, &out)
+	if out.Finished {
+		return reconcile.Result{}, a.release(ctx, id, &app)
+	}
+	if err := a.writeStatus(ctx, id, &app, &out); err != nil {
+		return reconcile.Result{}, client.IgnoreNotFound(err)
+	}
+	if out.Reported != "" && a.Claims.Report(id, out.Reported) {
+		a.Refs.Judged(refKey{url: app.Spec.Source.Repo, ref: refOf(&app).String()}, out.Head.Ref, out.Reported)
+	}
+	return reconcile.Result{RequeueAfter: out.Again}, nil
+}
+
+// begin prepares, once, what the first run needs, and tells the claims of every
+// App there is: an App that is not known can't hold back a prune.
+func (a *Apps) begin(ctx context.Context) error {
+	a.prepare.Lock()
+	defer a.prepare.Unlock()
+	if a.prepared {
+		return nil
+	}
+	if err := a.Prepare(ctx); err != nil {
+		return err
+	}
+	var apps v1alpha1.AppList
+	if err := a.Client.List(ctx, &apps); err != nil {
+		return err
+	}
+	for i := range apps.Items {
+		app := &apps.Items[i]
+		if app.DeletionTimestamp == nil {
+			a.Claims.Know(object.App{Namespace: app.Namespace, Name: app.Name}, following(app))
+		}
+	}
+	a.prepared = true
+	return nil
+}
+
+func following(app *v1alpha1.App) claims.Following {
+	return claims.Following{Repo: app.Spec.Source.Repo, Ref: refOf(app).String()}
+}
+
+func refOf(app *v1alpha1.App) source.Ref {
+	r := app.Spec.Source.Ref
+	if r == nil {
+		return source.Ref{}
+	}
+	return source.Ref{Branch: r.Branch, Tag: r.Tag, Semver: r.Semver, Commit: r.Commit}
+}
+
+// run follows the App's source and runs the pipeline.
+func (a *Apps) run(ctx context.Context, id object.App, app *v1alpha1.App) pipeline.Outcome {
+	in := pipeline.Input{App: app}
+	if app.DeletionTimestamp == nil {
+		want, err := a.Repositories.Want(ctx, app)
+		if err != nil {
+			return pipeline.Failed(err)
+		}
+		a.Claims.Know(id, following(app))
+		a.Hub.Follow(id.String(), want)
+		a.refresh(id, app)
+		if st, ok := a.Hub.State(id.String()); ok && st.Revision.Hash != "" {
+			a.Claims.Target(id, st.Revision.Hash)
+		}
+	}
+	var err error
+	if in.Pause, in.Approvals, err = a.acts(ctx, id); err != nil {
+		return pipeline.Failed(err)
+	}
+	in.Progress = func(out *pipeline.Outcome) {
+		if err := a.writeStatus(ctx, id, app, out); err != nil {
+			a.Log.Warn("progress could not be written", "app", id.String(), "error", err)
+		}
+	}
+	return a.Pipeline.Run(ctx, in)
+}
+
+// acts reads what people have said about an App.
+func (a *Apps) acts(ctx context.Context, id object.App) (*v1alpha1.Pause, []v1alpha1.Approval, error) {
+	var approvals v1alpha1.ApprovalList
+	if err := a.Client.List(ctx, &approvals, client.InNamespace(id.Namespace), client.MatchingFields{approvalApp: id.Name}); err != nil {
+		return nil, nil, err
+	}
+	var pause v1alpha1.Pause
+	err := a.Client.Get(ctx, types.NamespacedName{Namespace: id.Namespace, Name: id.Name}, &pause)
+	if apierrors.IsNotFound(err) {
+		return nil, approvals.Items, nil
+	}
+	if err != nil {
+		return nil, nil, err
+	}
+	return &pause, approvals.Items, nil
+}
+
+// restoreStatus puts the status that was written last into an App that comes
+// from a cache which has not seen it yet.
+func (a *Apps) restoreStatus(id object.App, app *v1alpha1.App) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	w, ok := a.written[id]
+	if !ok {
+		return
+	}
+	if newer(w.resourceVersion, app.ResourceVersion) {
+		app.Status = *w.status.DeepCopy()
+		return
+	}
+	delete(a.written, id)
+}
+
+// newer compares resourceVersions, which the API server promises to be numbers
+// that grow (KEP-5504).
+func newer(a, b string) bool {
+	if len(a) != len(b) {
+		return len(a) > len(b)
+	}
+	return a > b
+}
+
+// writeStatus writes the status if it says anything new.
+func (a *Apps) writeStatus(ctx context.Context, id object.App, app *v1alpha1.App, out *pipeline.Outcome) error {
+	sum := a.Pipeline.Summarise(id, out.Trouble)
+	status := report.Status(app, app.Status, out, sum, metav1.NewTime(a.Now()).Rfc3339Copy())
+	status.Refresh = a.refreshStatus(id, app)
+	if equality.Semantic.DeepEqual(status, app.Status) {
+		return nil
+	}
+	base := app.DeepCopy()
+	app.Status = status
+	patched := app.DeepCopy()
+	if err := a.Client.Status().Patch(ctx, patched, client.MergeFrom(base)); err != nil {
+		app.Status = base.Status
+		return fmt.Errorf("writing the status of App %s: %w", id, err)
+	}
+	app.ResourceVersion = patched.ResourceVersion
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.written == nil {
+		a.written = map[object.App]writtenStatus{}
+	}
+	a.written[id] = writtenStatus{patched.ResourceVersion, *patched.Status.DeepCopy()}
+	return nil
+}
+
+func (a *Apps) emit(app *v1alpha1.App, out *pipeline.Outcome) {
+	reason, message, warning := report.Event(out)
+	if reason == "" {
+		return
+	}
+	kind := corev1.EventTypeNormal
+	if warning {
+		kind = corev1.EventTypeWarning
+		// A failure that has been told is not told again at each try.
+		if c := condition(app, v1alpha1.ConditionSynced); c != nil && c.Reason == reason && c.Message == message {
+			return
+		}
+	}
+	a.Events.Eventf(app, nil, kind, reason, "Sync", "%s", message)
+}
+
+func condition(app *v1alpha1.App, t string) *metav1.Condition {
+	for i := range app.Status.Conditions {
+		if app.Status.Conditions[i].Type == t {
+			return &app.Status.Conditions[i]
+		}
+	}
+	return nil
+}
+
+// hold puts the finalizer on an App, before anything is created for it.
+func (a *Apps) hold(ctx context.Context, app *v1alpha1.App) error {
+	base := app.DeepCopy()
+	if !controllerutil.AddFinalizer(app, v1alpha1.Finalizer) {
+		return nil
+	}
+	return a.patchFinalizer(ctx, app, base)
+}
+
+// release lets a deleted App go.
+func (a *Apps) release(ctx context.Context, id object.App, app *v1alpha1.App) error {
+	base := app.DeepCopy()
+	if controllerutil.RemoveFinalizer(app, v1alpha1.Finalizer) {
+		if err := client.IgnoreNotFound(a.patchFinalizer(ctx, app, base)); err != nil {
+			return err
+		}
+	}
+	a.forget(id)
+	return nil
+}
+
+func (a *Apps) patchFinalizer(ctx context.Context, app, base *v1alpha1.App) error {
+	status := app.Status
+	err := a.Client.Patch(ctx, app, client.MergeFromWithOptions(base, client.MergeFromWithOptimisticLock{}))
+	app.Status = status // what the cache had, or what was written last: the answer may be older
+	if err != nil {
+		return fmt.Errorf("writing the finalizer of App %s/%s: %w", app.Namespace, app.Name, err)
+	}
+	return nil
+}
+
+func (a *Apps) forget(id object.App) {
+	a.Hub.Forget(id.String())
+	a.Pipeline.Forget(id)
+	a.mu.Lock()
+	delete(a.written, id)
+	delete(a.refreshes, id)
+	a.mu.Unlock()
+}

@@ -1,0 +1,55 @@
+package controller
+
+import (
+	"abide.dev/abide/api/v1alpha1"
+	"abide.dev/abide/internal/object"
+)
+
+// refresh is a look at Git that somebody asked for through the annotation.
+type refresh struct {
+	requested string
+	done      bool
+}
+
+// refresh starts the look that the annotation asks for, once for each value.
+// The App is woken when the look is over.
+func (a *Apps) refresh(id object.App, app *v1alpha1.App) {
+	value := app.Annotations[v1alpha1.AnnotationRefresh]
+	if value == "" || value == app.Status.Refresh.Observed {
+		return
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.refreshes == nil {
+		a.refreshes = map[object.App]*refresh{}
+	}
+	if r := a.refreshes[id]; r != nil && r.requested == value {
+		return
+	}
+	r := &refresh{requested: value}
+	a.refreshes[id] = r
+	look := a.Hub.RefreshApp(id.String())
+	go func() {
+		<-look.Done()
+		a.mu.Lock()
+		r.done = true
+		a.mu.Unlock()
+		a.Waker.Wake(id)
+	}()
+}
+
+// refreshStatus answers the annotation.
+func (a *Apps) refreshStatus(id object.App, app *v1alpha1.App) v1alpha1.RefreshStatus {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	s := app.Status.Refresh
+	r := a.refreshes[id]
+	if r == nil {
+		return s
+	}
+	s.Requested = r.requested
+	if r.done {
+		s.Observed = r.requested
+	}
+	return s
+}

@@ -1,0 +1,176 @@
+package controller
+
+import (
+	"cmp"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"abide.dev/abide/api/v1alpha1"
+	"abide.dev/abide/internal/source"
+	"abide.dev/abide/internal/source/git"
+)
+
+// Repositories finds the settings for the URL of an App.
+type Repositories struct {
+	Client    client.Client
+	Secrets   *Secrets
+	Namespace string // abide's own
+}
+
+// CredentialsError says that the credentials a Repository names can't be used.
+type CredentialsError struct {
+	Repository string // namespace/name
+	Problem    string
+}
+
+func (e *CredentialsError) Error() string {
+	return fmt.Sprintf("Repository %s: %s", e.Repository, e.Problem)
+}
+
+// Reason is the reason for a condition.
+func (e *CredentialsError) Reason() string { return "CredentialsUnavailable" }
+
+// Want returns what an App follows, with the credentials and the interval of
+// the Repository that fits its URL best.
+func (r *Repositories) Want(ctx context.Context, app *v1alpha1.App) (source.Want, error) {
+	want := source.Want{URL: app.Spec.Source.Repo, Ref: refOf(app)}
+	repo, err := r.match(ctx, app.Namespace, app.Spec.Source.Repo)
+	if err != nil || repo == nil {
+		return want, err
+	}
+	want.Interval = interval(repo)
+	if repo.Spec.SecretRef == nil {
+		return want, nil
+	}
+	want.Credentials, err = r.credentials(ctx, repo)
+	return want, err
+}
+
+// interval reads the duration that the API server has validated.
+func interval(repo *v1alpha1.Repository) time.Duration {
+	d, err := time.ParseDuration(repo.Spec.Interval)
+	if err != nil {
+		return 0
+	}
+	return d
+}
+
+// match returns the Repository with the longest URL that is a prefix of url, of
+// those that the namespace may use; among equals its own, then the first by
+// name.
+func (r *Repositories) match(ctx context.Context, namespace, url string) (*v1alpha1.Repository, error) {
+	var candidates []v1alpha1.Repository
+	for _, ns := range slices.Compact([]string{namespace, r.Namespace}) {
+		var l v1alpha1.RepositoryList
+		if err := r.Client.List(ctx, &l, client.InNamespace(ns)); err != nil {
+			return nil, err
+		}
+		for i := range l.Items {
+			if usable(&l.Items[i], namespace) && Covers(l.Items[i].Spec.URL, url) {
+				candidates = append(candidates, l.Items[i])
+			}
+		}
+	}
+	if len(candidates) == 0 {
+		return nil, nil
+	}
+	best := slices.MaxFunc(candidates, func(a, b v1alpha1.Repository) int {
+		own := func(x *v1alpha1.Repository) int {
+			if x.Namespace == namespace {
+				return 1
+			}
+			return 0
+		}
+		return cmp.Or(cmp.Compare(len(canonical(a.Spec.URL)), len(canonical(b.Spec.URL))),
+			cmp.Compare(own(&a), own(&b)), cmp.Compare(b.Name, a.Name))
+	})
+	return &best, nil
+}
+
+// usable tells whether Apps of a namespace may use a Repository.
+func usable(repo *v1alpha1.Repository, namespace string) bool {
+	if repo.Namespace == namespace {
+		return true
+	}
+	return slices.Contains(repo.Spec.AllowedNamespaces, "*") || slices.Contains(repo.Spec.AllowedNamespaces, namespace)
+}
+
+// Covers tells whether a URL is a prefix of another on whole path segments:
+// https://example.com/team covers https://example.com/team/config.git, and not
+// https://example.com/teamwork. The ending .git counts for nothing.
+func Covers(prefix, url string) bool {
+	p, u := canonical(prefix), canonical(url)
+	return u == p || strings.HasPrefix(u, strings.TrimSuffix(p, "/")+"/")
+}
+
+func canonical(url string) string {
+	c := url
+	if u, err := git.ParseURL(url); err == nil {
+		c = u.String()
+	}
+	return strings.TrimSuffix(strings.TrimSuffix(c, "/"), ".git")
+}
+
+// credentials reads the Secret that a Repository names.
+func (r *Repositories) credentials(ctx context.Context, repo *v1alpha1.Repository) (source.Credentials, error) {
+	name := types.NamespacedName{Namespace: repo.Namespace, Name: repo.Spec.SecretRef.Name}
+	fault := func(format string, args ...any) (source.Credentials, error) {
+		return source.Credentials{}, &CredentialsError{repo.Namespace + "/" + repo.Name, fmt.Sprintf(format, args...)}
+	}
+	secret, err := r.Secrets.Get(ctx, name)
+	if apierrors.IsNotFound(err) {
+		return fault("Secret %s does not exist: create it in namespace %s, or correct spec.secretRef", name.Name, name.Namespace)
+	}
+	if err != nil {
+		return fault("reading Secret %s: %v", name.Name, err)
+	}
+	c := CredentialsOf(secret)
+	if c == (git.Credentials{}) {
+		return fault("Secret %s has none of the keys that abide reads: username and password, token, sshPrivateKey and knownHosts, caBundle, proxy", name.Name)
+	}
+	// The identity names the Repository, so that each is asked for on its own,
+	// and the content, so that new credentials prove themselves anew.
+	h := sha256.New()
+	for _, v := range []string{c.Username, c.Password, c.BearerToken, c.SSHKey, c.SSHPassphrase, c.KnownHosts, c.CABundle, c.Proxy} {
+		fmt.Fprintf(h, "%q\n", v)
+	}
+	id := fmt.Sprintf("%s/%s/%s", repo.Namespace, repo.Name, hex.EncodeToString(h.Sum(nil)[:8]))
+	return source.Credentials{ID: id, Value: c}, nil
+}
+
+// CredentialsOf reads the keys of a Secret: abide's own names, and those of the
+// types kubernetes.io/basic-auth, kubernetes.io/ssh-auth and kubernetes.io/tls
+// that mean the same.
+func CredentialsOf(s *corev1.Secret) git.Credentials {
+	get := func(keys ...string) string {
+		for _, k := range keys {
+			if v := s.Data[k]; len(v) > 0 {
+				return string(v)
+			}
+		}
+		return ""
+	}
+	c := git.Credentials{
+		Username:    strings.TrimSpace(get("username")),
+		Password:    strings.TrimRight(get("password"), "\r\n"),
+		BearerToken: strings.TrimSpace(get("token", "bearerToken")),
+		SSHKey:      get("sshPrivateKey", corev1.SSHAuthPrivateKey, "identity"),
+		KnownHosts:  get("knownHosts", "known_hosts"),
+		CABundle:    get("caBundle", corev1.ServiceAccountRootCAKey),
+		Proxy:       strings.TrimSpace(get("proxy")),
+	}
+	if c.SSHKey != "" {
+		c.SSHPassphrase, c.Password = c.Password, ""
+	}
+	return c
+}

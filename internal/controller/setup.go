@@ -1,0 +1,66 @@
+package controller
+
+import (
+	"context"
+
+	"k8s.io/apimachinery/pkg/types"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/builder"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/controller"
+	"sigs.k8s.io/controller-runtime/pkg/event"
+	"sigs.k8s.io/controller-runtime/pkg/handler"
+	"sigs.k8s.io/controller-runtime/pkg/manager"
+	"sigs.k8s.io/controller-runtime/pkg/predicate"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+	"sigs.k8s.io/controller-runtime/pkg/source"
+
+	"abide.dev/abide/api/v1alpha1"
+)
+
+// approvalApp is the index of Approvals by the App they are about.
+const approvalApp = "spec.app"
+
+// Setup registers the controllers. concurrent is the number of Apps that run at
+// the same time.
+func Setup(ctx context.Context, mgr manager.Manager, apps *Apps, repos *RepositoryStatus, reposWaker *Waker, concurrent int) error {
+	err := mgr.GetFieldIndexer().IndexField(ctx, &v1alpha1.Approval{}, approvalApp, func(o client.Object) []string {
+		return []string{o.(*v1alpha1.Approval).Spec.App}
+	})
+	if err != nil {
+		return err
+	}
+	named := func(name func(client.Object) string) handler.EventHandler {
+		return handler.EnqueueRequestsFromMapFunc(func(_ context.Context, o client.Object) []reconcile.Request {
+			return []reconcile.Request{{NamespacedName: types.NamespacedName{Namespace: o.GetNamespace(), Name: name(o)}}}
+		})
+	}
+	err = ctrl.NewControllerManagedBy(mgr).
+		Named("app").
+		For(&v1alpha1.App{}, builder.WithPredicates(asked)).
+		Watches(&v1alpha1.Pause{}, named(client.Object.GetName)).
+		Watches(&v1alpha1.Approval{}, named(func(o client.Object) string { return o.(*v1alpha1.Approval).Spec.App })).
+		WatchesRawSource(source.Func(apps.Waker.Start)).
+		WithOptions(controller.Options{MaxConcurrentReconciles: concurrent}).
+		Complete(apps)
+	if err != nil {
+		return err
+	}
+	return ctrl.NewControllerManagedBy(mgr).
+		Named("repository").
+		For(&v1alpha1.Repository{}, builder.WithPredicates(asked)).
+		WatchesRawSource(source.Func(reposWaker.Start)).
+		Complete(repos)
+}
+
+// asked lets through what a person changed: the spec, the request for a refresh,
+// the wish to delete. What abide writes itself wakes nobody.
+var asked = predicate.Funcs{
+	UpdateFunc: func(e event.UpdateEvent) bool {
+		old, now := e.ObjectOld, e.ObjectNew
+		return old.GetGeneration() != now.GetGeneration() ||
+			old.GetUID() != now.GetUID() ||
+			(old.GetDeletionTimestamp() == nil) != (now.GetDeletionTimestamp() == nil) ||
+			old.GetAnnotations()[v1alpha1.AnnotationRefresh] != now.GetAnnotations()[v1alpha1.AnnotationRefresh]
+	},
+}

@@ -1,0 +1,258 @@
+// Package engine is the composition root: it names every concrete type, wires
+// them and runs them until it is told to stop.
+//
+// One engine works on a cluster at a time: with leader election by a lease in
+// abide's own namespace, otherwise by a lock on the cache directory, which at
+// least keeps two on one machine apart.
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/go-logr/logr"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/kubernetes"
+	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
+	"k8s.io/client-go/rest"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/cache"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/healthz"
+	"sigs.k8s.io/controller-runtime/pkg/manager"
+	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
+
+	"abide.dev/abide/api/v1alpha1"
+	"abide.dev/abide/internal/apply"
+	"abide.dev/abide/internal/claims"
+	"abide.dev/abide/internal/cluster"
+	"abide.dev/abide/internal/controller"
+	"abide.dev/abide/internal/object"
+	"abide.dev/abide/internal/observe"
+	"abide.dev/abide/internal/pipeline"
+	"abide.dev/abide/internal/render"
+	"abide.dev/abide/internal/source"
+	"abide.dev/abide/internal/source/git"
+	"abide.dev/abide/internal/store"
+)
+
+// The engine's own measure of how much to do at once.
+const (
+	concurrentApps     = 16
+	parallelRequests   = 32
+	shutdownGrace      = 10 * time.Second
+	renderCacheObjects = 50_000
+	renderCacheBytes   = 128 << 20
+)
+
+// Options are what the engine depends on from outside.
+type Options struct {
+	// Config reaches the API server.
+	Config *rest.Config
+	// CacheDir holds what can be fetched again. One engine at a time uses it.
+	CacheDir string
+	// Namespace is abide's own. It is created if it is missing.
+	Namespace string
+	// AllowLocal lets Apps name repositories on the local disk.
+	AllowLocal bool
+	// MetricsAddress, HealthAddress and PprofAddress are where to listen; empty
+	// for not at all.
+	MetricsAddress, HealthAddress, PprofAddress string
+	// LeaderElect makes several replicas agree on one that works.
+	LeaderElect bool
+	// Outcome is told of each run of an App; it may be nil.
+	Outcome func(app object.App, out *pipeline.Outcome, took time.Duration)
+	Log     *slog.Logger
+}
+
+// Scheme knows the kinds that abide reads and writes as Go types.
+func Scheme() (*runtime.Scheme, error) {
+	s := runtime.NewScheme()
+	return s, errors.Join(clientgoscheme.AddToScheme(s), v1alpha1.AddToScheme(s))
+}
+
+// Run runs abide until ctx ends.
+func Run(ctx context.Context, o Options) error {
+	if err := os.MkdirAll(o.CacheDir, 0o700); err != nil {
+		return fmt.Errorf("cache directory: %w", err)
+	}
+	unlock, err := lockDir(o.CacheDir)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	self, err := os.Executable()
+	if err != nil {
+		return fmt.Errorf("finding abide's own program: %w", err)
+	}
+	gits, err := git.New(git.Options{
+		Dir: filepath.Join(o.CacheDir, "git"), SelfExe: self, AllowLocal: o.AllowLocal, Logger: o.Log,
+	})
+	if err != nil {
+		return err
+	}
+	defer gits.Close()
+
+	mgr, err := newManager(o)
+	if err != nil {
+		return err
+	}
+	if err := wire(ctx, o, mgr, gits); err != nil {
+		return err
+	}
+	return mgr.Start(ctx)
+}
+
+func newManager(o Options) (manager.Manager, error) {
+	scheme, err := Scheme()
+	if err != nil {
+		return nil, err
+	}
+	ctrl.SetLogger(logr.FromSlogHandler(o.Log.Handler()))
+	cfg := rest.CopyConfig(o.Config)
+	cfg.QPS = -1
+	off := func(address string) string {
+		if address == "" {
+			return "0"
+		}
+		return address
+	}
+	grace := shutdownGrace
+	mgr, err := ctrl.NewManager(cfg, ctrl.Options{
+		Scheme: scheme,
+		Logger: logr.FromSlogHandler(o.Log.Handler()),
+		Cache:  cache.Options{DefaultTransform: cache.TransformStripManagedFields()},
+		Client: client.Options{Cache: &client.CacheOptions{
+			DisableFor: []client.Object{&v1alpha1.Inventory{}, &v1alpha1.GitRef{}},
+		}},
+		Metrics:                       metricsserver.Options{BindAddress: off(o.MetricsAddress)},
+		HealthProbeBindAddress:        off(o.HealthAddress),
+		PprofBindAddress:              o.PprofAddress,
+		LeaderElection:                o.LeaderElect,
+		LeaderElectionID:              "abide-controller",
+		LeaderElectionNamespace:       o.Namespace,
+		LeaderElectionReleaseOnCancel: true,
+		GracefulShutdownTimeout:       &grace,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("starting the controller: %w", err)
+	}
+	for _, add := range []func(string, healthz.Checker) error{mgr.AddHealthzCheck, mgr.AddReadyzCheck} {
+		if err := add("ping", healthz.Ping); err != nil {
+			return nil, err
+		}
+	}
+	return mgr, nil
+}
+
+// wire makes every part and tells it of the others.
+func wire(ctx context.Context, o Options, mgr manager.Manager, gits *git.Store) error {
+	kube, err := cluster.New(mgr.GetConfig())
+	if err != nil {
+		return err
+	}
+	clientset, err := kubernetes.NewForConfigAndClient(mgr.GetConfig(), mgr.GetHTTPClient())
+	if err != nil {
+		return err
+	}
+	var (
+		waker       = &controller.Waker{}
+		repoWaker   = &controller.Waker{}
+		judged      = claims.New(waker.Wake)
+		tracker     = observe.New(kube.Dynamic(), waker.Wake, o.Log)
+		inventories = store.New(mgr.GetClient())
+		refs        = controller.NewRefs(mgr.GetClient(), o.Namespace, time.Now, o.Log)
+		hub         *source.Hub
+	)
+	hub = source.NewHub(source.Options{
+		Remotes: source.FromStore(gits), Logger: o.Log,
+		Notify: func(names []string) {
+			for _, n := range names {
+				app, ok := object.ParseApp(n)
+				if st, known := hub.State(n); ok && known {
+					judged.Target(app, st.Revision.Hash)
+				}
+			}
+			waker.WakeNames(names)
+		},
+	})
+	repositories := &controller.Repositories{Client: mgr.GetClient(), Namespace: o.Namespace}
+	repositories.Secrets = controller.NewSecrets(clientset, func(types.NamespacedName) {
+		wakeAll(ctx, mgr.GetClient(), repoWaker, o.Log)
+	})
+	pipe := &pipeline.Pipeline{
+		Source:      hubSource{hub},
+		Renders:     render.NewCache(render.CacheLimits{Objects: renderCacheObjects, Bytes: renderCacheBytes}),
+		Cluster:     kube,
+		Tracker:     tracker,
+		Executor:    apply.New(parallelRequests),
+		Inventories: inventories,
+		Claims:      judged,
+		Namespace:   o.Namespace,
+		Now:         time.Now,
+		Log:         o.Log,
+	}
+	apps := &controller.Apps{
+		Client: mgr.GetClient(), Pipeline: pipe, Hub: hub, Claims: judged,
+		Repositories: repositories, Refs: refs, Waker: waker,
+		Events: mgr.GetEventRecorder("abide"), Now: time.Now, Log: o.Log, Observed: o.Outcome,
+		Prepare: func(ctx context.Context) error {
+			return errors.Join(
+				ensureNamespace(ctx, kube, o.Namespace),
+				kube.Kinds.Refresh(ctx, time.Time{}), inventories.Load(ctx), refs.Load(ctx))
+		},
+	}
+	repos := &controller.RepositoryStatus{
+		Client: mgr.GetClient(), Repositories: repositories, Hub: hub, Waker: waker,
+		Again: repoWaker.WakeName, Now: time.Now, Log: o.Log,
+	}
+	for _, run := range []manager.RunnableFunc{tracker.Run, repositories.Secrets.Start, refs.Start, untilDone(hub.Run)} {
+		if err := mgr.Add(run); err != nil {
+			return err
+		}
+	}
+	return controller.Setup(ctx, mgr, apps, repos, repoWaker, concurrentApps)
+}
+
+// untilDone makes of a function that returns its context's error one that
+// returns nil when it was told to stop.
+func untilDone(run func(context.Context) error) manager.RunnableFunc {
+	return func(ctx context.Context) error {
+		if err := run(ctx); ctx.Err() == nil {
+			return err
+		}
+		return nil
+	}
+}
+
+// wakeAll has every Repository looked at again: a Secret that one of them names
+// has changed.
+func wakeAll(ctx context.Context, c client.Client, w *controller.Waker, log *slog.Logger) {
+	var l v1alpha1.RepositoryList
+	if err := c.List(ctx, &l); err != nil {
+		log.Warn("the Repositories could not be listed", "error", err)
+		return
+	}
+	for i := range l.Items {
+		w.WakeName(types.NamespacedName{Namespace: l.Items[i].Namespace, Name: l.Items[i].Name})
+	}
+}
+
+// ensureNamespace creates abide's own namespace, where it keeps its records.
+func ensureNamespace(ctx context.Context, kube *cluster.Cluster, name string) error {
+	c, err := kube.AsController()
+	if err != nil {
+		return err
+	}
+	if _, err = c.Get(ctx, cluster.Namespaces, "", name); !apierrors.IsNotFound(err) {
+		return err
+	}
+	return c.CreateNamespace(ctx, name)
+}

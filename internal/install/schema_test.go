@@ -1,0 +1,277 @@
+package install_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	apiextv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
+
+	"abide.dev/abide/internal/install"
+)
+
+// minimal is the least that each kind takes.
+var minimal = map[string]string{
+	"App":        "kind: App\nmetadata: {name: x}\nspec: {source: {repo: 'https://example.com/x.git'}}",
+	"Repository": "kind: Repository\nmetadata: {name: x}\nspec: {url: 'https://example.com/x.git'}",
+	"Approval":   approval("admin"),
+	"Pause":      pause("admin"),
+	"Inventory":  "kind: Inventory\nmetadata: {name: x}\napp: shop",
+	"GitRef":     "kind: GitRef\nmetadata: {name: x}\nurl: 'https://example.com/x.git'\nfollows: branch main\nref: refs/heads/main",
+}
+
+// items are the least that the items of a list take, and parents what an
+// optional object needs besides the field that is tried.
+var (
+	items = map[string]any{
+		"status.conditions": map[string]any{
+			"type": "T", "status": "True", "reason": "R", "message": "", "lastTransitionTime": "2020-01-01T00:00:00Z",
+		},
+		"status.objects.attention": map[string]any{"object": "o", "reason": "r"},
+		"entries":                  map[string]any{"version": "v1", "kind": "ConfigMap", "name": "n"},
+		"recent":                   "0123456789abcdef",
+		"entries.[].flags":         "NoPrune",
+		"spec.allowedNamespaces":   "n",
+	}
+	parents = map[string]any{
+		"status.plan":    map[string]any{"digest": "d", "gate": "g"},
+		"spec.secretRef": map[string]any{"name": "n"},
+	}
+)
+
+// constraint is one bound, default or requirement that a CRD states.
+type constraint struct {
+	kind string   // of the object
+	path []string // of the field
+	what string   // minLength, default, …
+	bad  any      // a value that breaks it; for a default, the value itself
+	want string   // what the server says
+}
+
+func (c constraint) String() string {
+	return c.kind + " " + strings.Join(c.path, ".") + " " + c.what
+}
+
+// crds are the CRDs of abide by kind.
+func crds(t *testing.T) map[string]*apiextv1.JSONSchemaProps {
+	t.Helper()
+	all, err := install.CRDs()
+	if err != nil {
+		t.Fatal(err)
+	}
+	out := map[string]*apiextv1.JSONSchemaProps{}
+	for _, u := range all {
+		var crd apiextv1.CustomResourceDefinition
+		if err := runtime.DefaultUnstructuredConverter.FromUnstructured(u.Object, &crd); err != nil {
+			t.Fatal(err)
+		}
+		if len(crd.Spec.Versions) != 1 {
+			t.Fatalf("%s has %d versions", crd.Name, len(crd.Spec.Versions))
+		}
+		out[crd.Spec.Names.Kind] = crd.Spec.Versions[0].Schema.OpenAPIV3Schema
+	}
+	return out
+}
+
+// constraints reads the bounds out of a schema. Conditions are Kubernetes' own
+// type, whose bounds are tried there.
+func constraints(t *testing.T, kind string, path []string, s *apiextv1.JSONSchemaProps) []constraint {
+	t.Helper()
+	var out []constraint
+	add := func(what string, bad any, format string, args ...any) {
+		out = append(out, constraint{kind, path, what, bad, fmt.Sprintf(format, args...)})
+	}
+	if s.Default != nil {
+		var v any
+		if err := json.Unmarshal(s.Default.Raw, &v); err != nil {
+			t.Fatal(err)
+		}
+		if n, ok := v.(float64); ok {
+			v = int64(n)
+		}
+		add("default", v, "")
+	}
+	if s.MinLength != nil {
+		add("minLength", strings.Repeat("a", int(*s.MinLength)-1), "should be at least %d chars long", *s.MinLength)
+	}
+	if s.MaxLength != nil {
+		add("maxLength", strings.Repeat("a", int(*s.MaxLength)+1), "may not be more than %d bytes", *s.MaxLength)
+	}
+	if s.Minimum != nil {
+		add("minimum", int64(*s.Minimum)-1, "should be greater than or equal to %d", int64(*s.Minimum))
+	}
+	if s.Maximum != nil {
+		add("maximum", int64(*s.Maximum)+1, "should be less than or equal to %d", int64(*s.Maximum))
+	}
+	if len(s.Enum) > 0 {
+		add("enum", "Nonsense", "supported values: ")
+	}
+	if s.Pattern != "" || s.MinItems != nil || s.MultipleOf != nil || s.MaxProperties != nil || s.UniqueItems || s.Format != "" && s.Format != "date-time" && s.Format != "int32" && s.Format != "int64" {
+		t.Errorf("%s %v has a bound that this test does not know", kind, path)
+	}
+	if s.MaxItems != nil {
+		item := items[strings.Join(path, ".")]
+		var list []any
+		for i := range *s.MaxItems + 1 {
+			switch item := item.(type) {
+			case map[string]any:
+				item = maps.Clone(item)
+				if _, ok := item["type"]; ok {
+					item["type"] = fmt.Sprint("T", i) // a map by type
+				}
+				list = append(list, item)
+			case string:
+				list = append(list, fmt.Sprint(item, i)) // a set
+			default:
+				t.Fatalf("%s %v: name an item in items", kind, path)
+			}
+		}
+		add("maxItems", list, "must have at most %d items", *s.MaxItems)
+	}
+	for _, r := range s.Required {
+		out = append(out, constraint{kind, append(slices.Clone(path), r), "required", nil, "Required value"})
+	}
+	for name, p := range s.Properties {
+		if len(path) == 0 && slices.Contains([]string{"apiVersion", "kind", "metadata"}, name) {
+			continue
+		}
+		out = append(out, constraints(t, kind, append(slices.Clone(path), name), &p)...)
+	}
+	if s.Items != nil && path[len(path)-1] != "conditions" {
+		out = append(out, constraints(t, kind, append(slices.Clone(path), "[]"), s.Items.Schema)...)
+	}
+	return out
+}
+
+// set puts v at path, making what is missing on the way; nil removes.
+func set(m map[string]any, done string, path []string, v any) {
+	name := path[0]
+	here := strings.TrimPrefix(done+"."+name, ".")
+	if len(path) == 1 {
+		if v == nil {
+			delete(m, name)
+		} else {
+			m[name] = v
+		}
+		return
+	}
+	if path[1] == "[]" {
+		if len(path) == 2 { // the item itself
+			m[name] = []any{v}
+			return
+		}
+		item := maps.Clone(items[here].(map[string]any))
+		set(item, here, path[2:], v)
+		m[name] = []any{item}
+		return
+	}
+	child, ok := m[name].(map[string]any)
+	if !ok {
+		child = map[string]any{}
+		if p, ok := parents[here].(map[string]any); ok {
+			child = maps.Clone(p)
+		}
+		m[name] = child
+	}
+	set(child, here, path[1:], v)
+}
+
+// TestBounds tries every bound that the generated CRDs state on the real server,
+// and reads every default back from it.
+func TestBounds(t *testing.T) {
+	sb := installed(t)
+	ns := install.DefaultNamespace // whose Repositories may be shared
+	tried := map[string]int{}
+	for kind, schema := range crds(t) {
+		client := resource(t, sb.Config(), kind, ns)
+		// A status is written to an object that is there.
+		made, err := client.Create(t.Context(), object(t, minimal[kind]), metav1.CreateOptions{})
+		if err != nil {
+			t.Fatalf("the least %s: %v", kind, err)
+		}
+		t.Cleanup(func() {
+			if err := client.Delete(context.Background(), made.GetName(), metav1.DeleteOptions{}); err != nil {
+				t.Error(err)
+			}
+		})
+		for _, c := range constraints(t, kind, nil, schema) {
+			tried[c.what]++
+			switch {
+			case c.what == "default":
+				got, _, _ := unstructured.NestedFieldNoCopy(made.Object, c.path...)
+				if m, ok := c.bad.(map[string]any); ok && len(m) == 0 {
+					if _, ok := got.(map[string]any); !ok { // filled by the defaults in it
+						t.Errorf("%s is not filled in", c)
+					}
+				} else if diff := cmp.Diff(c.bad, got); diff != "" {
+					t.Errorf("%s (-want +got):\n%s", c, diff)
+				}
+				continue
+			case c.path[0] == "status":
+				u := made.DeepCopy()
+				set(u.Object, "", c.path, c.bad)
+				_, err = client.UpdateStatus(t.Context(), u, metav1.UpdateOptions{DryRun: []string{metav1.DryRunAll}})
+			default:
+				u := object(t, minimal[kind])
+				u.SetName("y")
+				set(u.Object, "", c.path, c.bad)
+				_, err = client.Create(t.Context(), u, dryRun)
+			}
+			field := strings.ReplaceAll(strings.Join(c.path, "."), ".[]", "[0]")
+			if !slices.ContainsFunc(causes(err), func(cause metav1.StatusCause) bool {
+				return cause.Field == field && strings.Contains(cause.Message, c.want)
+			}) {
+				t.Errorf("%s: %v\nwant %q", c, err, c.want)
+			}
+		}
+	}
+	for _, what := range []string{"default", "minLength", "maxLength", "minimum", "maximum", "enum", "maxItems", "required"} {
+		if tried[what] == 0 {
+			t.Errorf("no %s was found in the CRDs", what)
+		}
+	}
+}
+
+// causes are what the server objects to.
+func causes(err error) []metav1.StatusCause {
+	var status apierrors.APIStatus
+	if errors.As(err, &status) && status.Status().Details != nil {
+		return status.Status().Details.Causes
+	}
+	return nil
+}
+
+// TestMinimalApp: what the issue calls a minimal App gets all else by default.
+func TestMinimalApp(t *testing.T) {
+	sb := installed(t)
+	got, err := resource(t, sb.Config(), "App", sb.Namespace(t)).Create(t.Context(), object(t, `
+kind: App
+metadata: {name: shop}
+spec:
+  source: {repo: https://example.com/team/config.git, path: shop}
+  target: {namespace: shop}
+`), dryRun)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := object(t, `
+spec:
+  source: {repo: https://example.com/team/config.git, path: shop}
+  target: {namespace: shop, createNamespace: true}
+  sync: {prune: true, heal: true, deletionBudget: {maxObjects: 5, maxPercent: 25}}
+  deletionPolicy: Delete
+`).Object["spec"]
+	if diff := cmp.Diff(want, got.Object["spec"]); diff != "" {
+		t.Errorf("spec (-want +got):\n%s", diff)
+	}
+}

@@ -1,0 +1,17 @@
+// Package observe watches the objects that abide manages and reduces each to a
+// small [Record] at once: who owns it, its fingerprint, its health. Full
+// objects are not kept, but for the few that changed under somebody else's hand
+// and whose App has not yet looked at them, so that a heal can say what
+// differed without reading the object again.
+//
+// There is one watch per kind (and version) in use, on all namespaces, filtered
+// by the label abide.dev/app. The label is a filter, not the proof: a record is
+// made only of an object whose owner annotation agrees with it. An object that
+// loses the label arrives as deleted; so a missing record never proves that an
+// object is gone.
+//
+// An App is told (through the notify function) when something of its objects
+// changed that can matter to it: the fingerprint, the health, the uid, the
+// owner, or that it came or went. An event that changes none of these costs a
+// hash.
+package observe

@@ -1,0 +1,237 @@
+package observe
+
+import (
+	"context"
+	"maps"
+	"time"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
+	apiwatch "k8s.io/apimachinery/pkg/watch"
+	"k8s.io/client-go/tools/cache"
+
+	"abide.dev/abide/api/v1alpha1"
+	"abide.dev/abide/internal/cluster"
+	"abide.dev/abide/internal/object"
+)
+
+// watch follows one kind in one version. Its fields are guarded by the
+// tracker's lock.
+type watch struct {
+	t       *Tracker
+	kind    cluster.Kind
+	stop    context.CancelFunc
+	synced  bool
+	err     error // of the last list or watch, while not synced
+	users   map[object.App]bool
+	waiting map[object.App]bool
+}
+
+func newWatch(t *Tracker, k cluster.Kind) *watch {
+	return &watch{t: t, kind: k, users: map[object.App]bool{}, waiting: map[object.App]bool{}}
+}
+
+// resyncs never happen: the watch itself tells of every change.
+const noResync = time.Duration(0)
+
+func (w *watch) run(ctx context.Context) {
+	client := w.t.dyn.Resource(w.kind.GVR())
+	lw := cache.ToListWatcherWithWatchListSemantics(&cache.ListWatch{
+		ListWithContextFunc: func(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) {
+			o.LabelSelector = v1alpha1.LabelApp
+			l, err := client.List(ctx, o)
+			w.failed(ctx, err)
+			return l, err
+		},
+		WatchFuncWithContext: func(ctx context.Context, o metav1.ListOptions) (apiwatch.Interface, error) {
+			o.LabelSelector = v1alpha1.LabelApp
+			i, err := client.Watch(ctx, o)
+			w.failed(ctx, err)
+			return i, err
+		},
+	}, w.t.dyn)
+	r := cache.NewReflectorWithOptions(lw, &unstructured.Unstructured{}, w, cache.ReflectorOptions{
+		Name: "abide " + w.kind.GVR().String(), ResyncPeriod: noResync,
+		TypeDescription: w.kind.GVR().String(),
+	})
+	r.RunWithContext(ctx)
+}
+
+// failed notes an error that keeps the kind from being watched, and tells those
+// who wait for it.
+func (w *watch) failed(ctx context.Context, err error) {
+	if err == nil || ctx.Err() != nil || apierrors.IsResourceExpired(err) {
+		return
+	}
+	w.t.log.Warn("watch fails, and is tried again", "kind", w.kind.GroupVersionKind.String(), "error", err)
+	w.t.mu.Lock()
+	tell := w.err == nil && !w.synced
+	if !w.synced {
+		w.err = err
+	}
+	apps := maps.Clone(w.waiting)
+	w.t.mu.Unlock()
+	if tell {
+		for a := range apps {
+			w.t.notify(a)
+		}
+	}
+}
+
+// seen is a live object on its way into the records: what the reflector's
+// temporary store keeps in place of the object.
+type seen struct {
+	metav1.ObjectMeta
+	record Record
+	ok     bool
+}
+
+// Transformer makes the reflector reduce objects as they stream in, so that a
+// first list never holds all of them.
+func (w *watch) Transformer() cache.TransformFunc {
+	return func(obj any) (any, error) {
+		u, isObject := obj.(*unstructured.Unstructured)
+		if !isObject {
+			return obj, nil
+		}
+		r, ok := reduce(u, w.kind.Version)
+		return &seen{ObjectMeta: metav1.ObjectMeta{Namespace: u.GetNamespace(), Name: u.GetName()}, record: r, ok: ok}, nil
+	}
+}
+
+func (w *watch) key(namespace, name string) object.Key {
+	return object.Key{Group: w.kind.Group, Kind: w.kind.Kind, Namespace: namespace, Name: name}
+}
+
+// Replace takes a whole list.
+func (w *watch) Replace(list []any, _ string) error {
+	now := make(map[object.Key]bool, len(list))
+	tell := map[object.App]bool{}
+	toSeen := w.Transformer()
+	w.t.mu.Lock()
+	for _, obj := range list {
+		o, _ := toSeen(obj)
+		s, ok := o.(*seen)
+		if !ok {
+			continue
+		}
+		k := w.key(s.Namespace, s.Name)
+		now[k] = s.ok
+		w.put(k, s.record, s.ok, nil, tell)
+	}
+	for k, r := range w.t.records {
+		if k.GroupKind() == w.kind.GroupKind() && r.version == w.kind.Version && !now[k] {
+			w.drop(k, tell)
+		}
+	}
+	if !w.synced {
+		for a := range w.waiting {
+			tell[a] = true
+		}
+		w.synced, w.err = true, nil
+		clear(w.waiting)
+	}
+	w.t.mu.Unlock()
+	w.tell(tell)
+	return nil
+}
+
+// Add takes an object that came.
+func (w *watch) Add(obj any) error { return w.Update(obj) }
+
+// Update takes an object that came or changed.
+func (w *watch) Update(obj any) error {
+	u, ok := obj.(*unstructured.Unstructured)
+	if !ok {
+		return nil
+	}
+	r, ok := reduce(u, w.kind.Version)
+	tell := map[object.App]bool{}
+	w.t.mu.Lock()
+	w.put(w.key(u.GetNamespace(), u.GetName()), r, ok, u, tell)
+	w.t.mu.Unlock()
+	w.tell(tell)
+	return nil
+}
+
+// Delete takes an object that went, or lost its label.
+func (w *watch) Delete(obj any) error {
+	u, ok := obj.(*unstructured.Unstructured)
+	if !ok {
+		return nil
+	}
+	tell := map[object.App]bool{}
+	k := w.key(u.GetNamespace(), u.GetName())
+	w.t.mu.Lock()
+	if r, have := w.t.records[k]; have && r.UID == u.GetUID() {
+		w.drop(k, tell)
+	}
+	w.t.mu.Unlock()
+	w.tell(tell)
+	return nil
+}
+
+// Resync has nothing to do: the records need no repetition.
+func (w *watch) Resync() error { return nil }
+
+// put stores what an event says and notes who has to be told. An object is
+// judged by the watch of the version that abide applied it in: another version
+// shows the same fields under other names. The caller holds the lock.
+func (w *watch) put(k object.Key, r Record, marked bool, u *unstructured.Unstructured, tell map[object.App]bool) {
+	old, have := w.t.records[k]
+	if !marked {
+		if have && old.version == w.kind.Version {
+			w.drop(k, tell)
+		}
+		return
+	}
+	if have && old.UID == r.UID && old.resourceVersion > r.resourceVersion {
+		return // older than our own apply
+	}
+	if applied := versionOf(r.APIVersion); applied != "" && applied != w.kind.Version {
+		other := w.kind.GroupVersionKind
+		other.Version = applied
+		if w.t.watches[other] != nil {
+			return
+		}
+		r.Fingerprint = "" // can't be told in this version: it is applied again
+	}
+	w.t.records[k] = r
+	if have && old.Observed == r.Observed && old.Health == r.Health && old.Message == r.Message {
+		return
+	}
+	if u != nil && have && old.Fingerprint != r.Fingerprint {
+		w.t.changed[k] = u
+	}
+	tell[r.Owner] = true
+	if have && old.Owner != r.Owner {
+		tell[old.Owner] = true
+	}
+}
+
+// versionOf cuts the group off an apiVersion.
+func versionOf(apiVersion string) string {
+	for i := len(apiVersion) - 1; i >= 0; i-- {
+		if apiVersion[i] == '/' {
+			return apiVersion[i+1:]
+		}
+	}
+	return apiVersion
+}
+
+// drop removes a record. The caller holds the lock.
+func (w *watch) drop(k object.Key, tell map[object.App]bool) {
+	if r, ok := w.t.records[k]; ok {
+		tell[r.Owner] = true
+	}
+	delete(w.t.records, k)
+	delete(w.t.changed, k)
+}
+
+func (w *watch) tell(apps map[object.App]bool) {
+	for a := range apps {
+		w.t.notify(a)
+	}
+}

@@ -1,0 +1,346 @@
+package pipeline
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/types"
+
+	"abide.dev/abide/api/v1alpha1"
+	"abide.dev/abide/internal/apply"
+	"abide.dev/abide/internal/object"
+	"abide.dev/abide/internal/plan"
+	"abide.dev/abide/internal/render"
+)
+
+// pendingWrite is what the inventory does not have yet of what has been done:
+// uids of created objects, fingerprints that came out other than foretold. It
+// goes with the next write.
+type pendingWrite struct {
+	set    []v1alpha1.InventoryEntry
+	remove []object.Key
+}
+
+// apply executes the steps that end in an apply, stage by stage. A stage is
+// validated by a dry run as a whole, then written down, then applied.
+func (r *run) apply(ctx context.Context) bool {
+	todo := map[object.Key]bool{}
+	for i := range r.plan.Steps {
+		if r.plan.Steps[i].Applies() {
+			todo[r.plan.Steps[i].Key] = true
+		}
+	}
+	if len(todo) == 0 {
+		return true
+	}
+	if !r.identity(ctx) {
+		return false
+	}
+	objects, err := r.objects(ctx, todo)
+	if err != nil {
+		return r.unreadable(err)
+	}
+	if len(todo) > progressAfter && r.in.Progress != nil {
+		r.stop(v1alpha1.StateProgressing, ReasonApplying, "applying %s", count(len(todo), "object"))
+		r.in.Progress(&r.out)
+	}
+	for stage := range object.Stage(object.Stages) {
+		if !r.applyStage(ctx, stage, objects) {
+			r.flushLate(ctx)
+			return false
+		}
+	}
+	return r.flush(ctx)
+}
+
+// superseded tells whether the ref has moved on since the run began.
+func (r *run) superseded() bool {
+	return !r.deleting && r.Source.Head(r.id).Commit != r.out.Head.Commit
+}
+
+func (r *run) applyStage(ctx context.Context, stage object.Stage, objects map[object.Key]*render.Object) bool {
+	var items []apply.Item
+	for i := range r.plan.Steps {
+		s := &r.plan.Steps[i]
+		if !s.Applies() || s.Stage() != stage {
+			continue
+		}
+		o := objects[s.Key]
+		if o == nil {
+			return r.fail(ReasonRenderFailed, fmt.Errorf("%s is no longer among the rendered objects", s.Key))
+		}
+		it, ok := r.item(s, o)
+		if !ok {
+			return r.awaitKind(ctx, stage, o)
+		}
+		items = append(items, it)
+	}
+	if len(items) == 0 {
+		return true
+	}
+	if r.superseded() {
+		return r.stop(v1alpha1.StateProgressing, ReasonSuperseded, "a newer commit has arrived")
+	}
+	dry, ok := r.dryRun(ctx, items, objects)
+	if !ok {
+		return false
+	}
+	if err := r.writeAhead(ctx, dry); err != nil {
+		return r.fail(ReasonRecordFailed, err)
+	}
+	return r.applyForReal(ctx, dry, objects)
+}
+
+// item addresses the object of a step; ok is false if the API server does not
+// have its kind.
+func (r *run) item(s *plan.Step, o *render.Object) (apply.Item, bool) {
+	kind, ok := r.Cluster.Kinds.Lookup(o.GroupVersionKind())
+	rules, _ := object.RulesOf(o.Unstructured) // checked when it was rendered
+	return apply.Item{Kind: kind, Object: o.Unstructured, Rules: rules, Action: s.Action, Hash: s.Hash}, ok
+}
+
+// stub addresses an object by its key alone, for reads.
+func (r *run) stub(k object.Key) (apply.Item, bool) {
+	kind, ok := r.Cluster.Kinds.Lookup(r.desired.gvks[k])
+	u := &unstructured.Unstructured{Object: map[string]any{}}
+	u.SetGroupVersionKind(r.desired.gvks[k])
+	u.SetNamespace(k.Namespace)
+	u.SetName(k.Name)
+	return apply.Item{Kind: kind, Object: u}, ok
+}
+
+// awaitKind ends a run at a stage with a kind that the API server does not have
+// (yet): just after its definition was applied it will be there in a moment.
+func (r *run) awaitKind(ctx context.Context, stage object.Stage, o *render.Object) bool {
+	gvk := o.GroupVersionKind()
+	r.mem.desired = nil // look at the kinds again
+	_, defined := r.definition(o)
+	if defined {
+		if err := r.Cluster.Kinds.Refresh(ctx, r.Now()); err != nil {
+			return r.fail(ReasonClusterFailed, err)
+		}
+		r.again(kindsSoon)
+		return r.stop(v1alpha1.StateProgressing, ReasonKindUnknown, "the definition of %s has been applied, and the API server does not serve it yet", object.GVKString(gvk))
+	}
+	r.again(kindsAgain)
+	r.trouble(object.KeyOf(o.Unstructured), ReasonKindUnknown, "the API server has no kind "+object.GVKString(gvk))
+	return r.stop(v1alpha1.StateWaiting, ReasonKindUnknown,
+		"the API server has no kind %s (%s needs it): install its definition, or repair apiVersion and kind; stage %q and later ones wait for it",
+		object.GVKString(gvk), where(o), stage)
+}
+
+// definition finds the App's own definition of an object's kind.
+func (r *run) definition(o *render.Object) (object.Key, bool) {
+	gk := o.GroupVersionKind().GroupKind()
+	for _, k := range r.desired.keys {
+		if k.Kind == "CustomResourceDefinition" && strings.HasSuffix(k.Name, "."+gk.Group) {
+			return k, true
+		}
+	}
+	return object.Key{}, false
+}
+
+func where(o *render.Object) string {
+	w := object.KeyOf(o.Unstructured).String()
+	if o.Origin.File == "" {
+		return w
+	}
+	if o.Origin.Line > 0 {
+		return fmt.Sprintf("%s in %s:%d", w, o.Origin.File, o.Origin.Line)
+	}
+	return w + " in " + o.Origin.File
+}
+
+// dryRun validates a stage. It creates the App's own namespace if that is what
+// is missing, and looks closer at objects that turn out to exist.
+func (r *run) dryRun(ctx context.Context, items []apply.Item, objects map[object.Key]*render.Object) ([]apply.Result, bool) {
+	dry := r.Executor.DryRun(ctx, r.client, items)
+	if r.needsNamespace(dry) {
+		if err := r.client.CreateNamespace(ctx, r.app.Spec.Target.Namespace); err != nil {
+			return nil, r.fail(ReasonApplyFailed, fmt.Errorf("creating namespace %s: %w", r.app.Spec.Target.Namespace, err))
+		}
+		dry = r.Executor.DryRun(ctx, r.client, items)
+	}
+	if !r.check(dry, objects, "the server refuses") {
+		return nil, false
+	}
+	return r.existing(ctx, dry)
+}
+
+func (r *run) needsNamespace(results []apply.Result) bool {
+	ns := r.app.Spec.Target.Namespace
+	if ns == "" || r.app.Spec.Target.CreateNamespace != nil && !*r.app.Spec.Target.CreateNamespace {
+		return false
+	}
+	for i := range results {
+		var status apierrors.APIStatus
+		if apierrors.IsNotFound(results[i].Err) && errors.As(results[i].Err, &status) {
+			if d := status.Status().Details; d != nil && d.Kind == "namespaces" && d.Name == ns {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// check ends the run if one of the results is an error, naming all of them.
+func (r *run) check(results []apply.Result, objects map[object.Key]*render.Object, what string) bool {
+	var first error
+	failed := 0
+	for i := range results {
+		err := results[i].Err
+		if err == nil {
+			continue
+		}
+		k := object.KeyOf(results[i].Object)
+		oe := &apply.ObjectError{Key: k, Err: err}
+		if o := objects[k]; o != nil {
+			oe.File, oe.Line = o.Origin.File, o.Origin.Line
+		}
+		r.trouble(k, ReasonApplyFailed, oe.Error())
+		if failed++; first == nil {
+			first = oe
+		}
+		if apierrors.IsNotFound(err) {
+			r.mem.desired = nil // its kind may be gone: look again
+		}
+	}
+	if failed == 0 {
+		return true
+	}
+	if failed > 1 {
+		first = fmt.Errorf("%s %d objects of this stage, the first: %w", what, failed, first)
+	}
+	return r.fail(ReasonApplyFailed, first)
+}
+
+// existing looks closer at objects that were taken for new and exist: whether
+// they may be adopted is a matter of the plan.
+func (r *run) existing(ctx context.Context, dry []apply.Result) ([]apply.Result, bool) {
+	var items []apply.Item
+	for i := range dry {
+		k := object.KeyOf(dry[i].Object)
+		if _, known := r.facts[k]; !known && dry[i].Action == plan.Create && dry[i].Existed && r.inventory[k] == nil {
+			items = append(items, dry[i].Item)
+		}
+	}
+	if len(items) == 0 {
+		return dry, true
+	}
+	for _, res := range r.Executor.Read(ctx, r.client, items) {
+		if res.Err != nil {
+			return nil, r.fail(ReasonApplyFailed, &apply.ObjectError{Key: object.KeyOf(res.Object), Err: res.Err})
+		}
+		r.learn(res)
+	}
+	if !r.compute(ctx) || !r.gate(ctx) {
+		return nil, false
+	}
+	actions := map[object.Key]plan.Action{}
+	for i := range r.plan.Steps {
+		actions[r.plan.Steps[i].Key] = r.plan.Steps[i].Action
+	}
+	for i := range dry {
+		dry[i].Action = actions[object.KeyOf(dry[i].Object)]
+	}
+	return dry, true
+}
+
+// writeAhead stores what a stage is about to do, together with what the stage
+// before it left to store.
+func (r *run) writeAhead(ctx context.Context, dry []apply.Result) error {
+	for i := range dry {
+		res := &dry[i]
+		var uid types.UID
+		if res.Existed {
+			uid = res.Live.GetUID()
+		}
+		r.pending.set = append(r.pending.set, r.entry(res, uid))
+	}
+	return r.write(ctx)
+}
+
+func (r *run) entry(res *apply.Result, uid types.UID) v1alpha1.InventoryEntry {
+	k := object.KeyOf(res.Object)
+	e := v1alpha1.InventoryEntry{
+		Group: k.Group, Version: res.Kind.Version, Kind: k.Kind, Namespace: k.Namespace, Name: k.Name,
+		UID: uid, Hash: res.Hash, Fingerprint: object.Fingerprint(res.Live).Fingerprint,
+	}
+	if res.Rules.NoPrune {
+		e.Flags = []string{v1alpha1.FlagNoPrune}
+	}
+	return e
+}
+
+// write stores what is pending.
+func (r *run) write(ctx context.Context) error {
+	p := r.pending
+	r.pending = pendingWrite{}
+	if len(p.set) == 0 && len(p.remove) == 0 {
+		return nil
+	}
+	err := r.Inventories.Write(ctx, r.app, p.set, p.remove)
+	r.inventory = r.Inventories.Entries(r.id)
+	return err
+}
+
+// flush stores what is pending at the end of a run.
+func (r *run) flush(ctx context.Context) bool {
+	if err := r.write(ctx); err != nil {
+		return r.fail(ReasonRecordFailed, err)
+	}
+	return true
+}
+
+// flushLate stores what is pending of a run that has already ended otherwise.
+// What can't be stored is found out again by the next run.
+func (r *run) flushLate(ctx context.Context) {
+	if err := r.write(ctx); err != nil {
+		r.Log.Warn("the inventory could not be written at the end of a run that stopped; the next run does it", "app", r.id.String(), "error", err)
+	}
+}
+
+// applyForReal applies a stage that has passed its dry run and is written down.
+func (r *run) applyForReal(ctx context.Context, dry []apply.Result, objects map[object.Key]*render.Object) bool {
+	items := make([]apply.Item, len(dry))
+	for i := range dry {
+		items[i] = dry[i].Item
+	}
+	before := make(map[object.Key]*unstructured.Unstructured)
+	for i := range items {
+		if k := object.KeyOf(items[i].Object); items[i].Action == plan.Heal {
+			before[k], _ = r.Tracker.Changed(k)
+		}
+	}
+	results := r.Executor.Apply(ctx, r.client, items)
+	for i := range results {
+		res := &results[i]
+		if res.Err != nil {
+			continue
+		}
+		k := object.KeyOf(res.Object)
+		rec := r.Tracker.Applied(res.Live)
+		e := r.inventory[k]
+		if e == nil || e.UID != rec.UID || e.Fingerprint != rec.Fingerprint {
+			r.pending.set = append(r.pending.set, r.entry(res, rec.UID))
+		}
+		r.out.Applied = append(r.out.Applied, *res)
+		if res.Action == plan.Heal {
+			r.healed(k, before[k], res.Live)
+		}
+	}
+	return r.check(results, objects, "the server refuses")
+}
+
+func (r *run) healed(k object.Key, before, after *unstructured.Unstructured) {
+	h := Heal{Key: k, Before: before, After: after}
+	if before != nil {
+		h.By = object.LastWriter(before)
+	}
+	r.mem.healed(k, r.Now(), h.By)
+	r.out.Healed = append(r.out.Healed, h)
+}

@@ -1,0 +1,91 @@
+package pipeline
+
+import (
+	"math/rand/v2"
+	"time"
+
+	"abide.dev/abide/internal/object"
+)
+
+// memory is what is kept of an App between its runs. Runs of one App do not
+// overlap, so it needs no lock.
+type memory struct {
+	desired  *desired
+	failures int // in a row
+	contests map[object.Key]*contest
+	// identityAt is when the App's ServiceAccount was last seen to exist.
+	identityAt time.Time
+}
+
+func (p *Pipeline) memory(app object.App) *memory {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.memories == nil {
+		p.memories = map[object.App]*memory{}
+	}
+	m := p.memories[app]
+	if m == nil {
+		m = &memory{contests: map[object.Key]*contest{}}
+		p.memories[app] = m
+	}
+	return m
+}
+
+// The bounds of the time between two tries of a run that failed.
+const (
+	firstRetry = time.Second
+	lastRetry  = 5 * time.Minute
+)
+
+// backoff counts a failure and returns when to try again: twice as long each
+// time, and up to a fifth more so that Apps that failed together do not come
+// back together.
+func (m *memory) backoff() time.Duration {
+	d := firstRetry << min(m.failures, 16)
+	m.failures++
+	d = min(d, lastRetry)
+	return d + rand.N(d/5)
+}
+
+// contest is the history of one object that is healed over and over.
+type contest struct {
+	heals int
+	last  time.Time
+	by    string
+}
+
+const (
+	// contestAfter is the number of heals of one object, each soon after the one
+	// before, after which the next one has to wait.
+	contestAfter = 3
+	contestFirst = 10 * time.Second
+	contestLast  = 10 * time.Minute
+	// contestForget is how long an object has to stay healed to be forgiven.
+	contestForget = 20 * time.Minute
+)
+
+// healed notes a heal of an object.
+func (m *memory) healed(k object.Key, now time.Time, by string) {
+	c := m.contests[k]
+	if c == nil || now.Sub(c.last) > contestForget {
+		c = &contest{}
+		m.contests[k] = c
+	}
+	c.heals++
+	c.last, c.by = now, by
+}
+
+// contested returns how long an object has to wait for its next heal, and who
+// keeps changing it.
+func (m *memory) contested(k object.Key, now time.Time) (wait time.Duration, by string, heals int) {
+	c := m.contests[k]
+	if c == nil || c.heals < contestAfter {
+		return 0, "", 0
+	}
+	if now.Sub(c.last) > contestForget {
+		delete(m.contests, k)
+		return 0, "", 0
+	}
+	d := min(contestFirst<<min(c.heals-contestAfter, 10), contestLast)
+	return c.last.Add(d).Sub(now), c.by, c.heals
+}

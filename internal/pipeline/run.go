@@ -1,0 +1,191 @@
+package pipeline
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"k8s.io/apimachinery/pkg/runtime/schema"
+
+	"abide.dev/abide/api/v1alpha1"
+	"abide.dev/abide/internal/apply"
+	"abide.dev/abide/internal/claims"
+	"abide.dev/abide/internal/cluster"
+	"abide.dev/abide/internal/object"
+	"abide.dev/abide/internal/observe"
+	"abide.dev/abide/internal/plan"
+	"abide.dev/abide/internal/render"
+	"abide.dev/abide/internal/store"
+)
+
+// Pipeline runs Apps. Its fields are set once, before the first run.
+type Pipeline struct {
+	Source      Source
+	Renders     *render.Cache
+	Cluster     *cluster.Cluster
+	Tracker     *observe.Tracker
+	Executor    *apply.Executor
+	Inventories *store.Inventories
+	Claims      *claims.Claims
+	// Namespace is abide's own: its Apps act as the controller itself.
+	Namespace string
+	Now       func() time.Time
+	Log       *slog.Logger
+
+	mu       sync.Mutex
+	memories map[object.App]*memory
+}
+
+// run is one run of one App.
+type run struct {
+	*Pipeline
+	in  Input
+	app *v1alpha1.App
+	id  object.App
+	mem *memory
+	out Outcome
+
+	deleting  bool
+	orphaning string // why a deleted App leaves everything behind; "" if it does not
+	client    *cluster.Client
+	desired   *desired
+	inventory map[object.Key]*v1alpha1.InventoryEntry
+	kinds     map[schema.GroupVersionKind]cluster.Kind // of inventory entries, by their version
+	facts     map[object.Key]plan.Fact
+	plan      plan.Plan
+	pruning   bool // what is not desired may be removed in this run
+	pending   pendingWrite
+}
+
+// Run brings an App as far as it gets without waiting.
+func (p *Pipeline) Run(ctx context.Context, in Input) Outcome {
+	r := &run{
+		Pipeline: p, in: in, app: in.App,
+		id:       object.App{Namespace: in.App.Namespace, Name: in.App.Name},
+		deleting: in.App.DeletionTimestamp != nil,
+		facts:    map[object.Key]plan.Fact{},
+		pruning:  true,
+	}
+	r.mem = p.memory(r.id)
+	// Each step says whether the run goes on; where it does not, it has said why
+	// in the outcome.
+	steps := []func(context.Context) bool{
+		r.fetch, r.render, r.judge, r.observe, r.assume, r.compute, r.gate, r.apply, r.prune,
+	}
+	for _, step := range steps {
+		if !step(ctx) {
+			return r.out
+		}
+	}
+	r.conclude()
+	return r.out
+}
+
+// Failed is the outcome of a run that could not even begin.
+func Failed(err error) Outcome {
+	return Outcome{
+		State: v1alpha1.StateFailed, Reason: ReasonOf(err, ReasonSourceFailed), Message: err.Error(),
+		Err: err, Again: lastRetry,
+	}
+}
+
+// Forget drops what is held of an App that no longer exists.
+func (p *Pipeline) Forget(app object.App) {
+	p.mu.Lock()
+	delete(p.memories, app)
+	p.mu.Unlock()
+	p.Tracker.Forget(app)
+	p.Claims.Forget(app)
+	p.Inventories.Forget(app)
+}
+
+// stop ends the run with a state that needs no retry: whatever it waits for
+// wakes the App.
+func (r *run) stop(state v1alpha1.State, reason, format string, args ...any) bool {
+	r.out.State, r.out.Reason, r.out.Message = state, reason, fmt.Sprintf(format, args...)
+	return false
+}
+
+// fail ends the run with an error, and tries again later.
+func (r *run) fail(reason string, err error) bool {
+	r.out.Err = err
+	r.out.Again = r.mem.backoff()
+	return r.stop(v1alpha1.StateFailed, ReasonOf(err, reason), "%s", err)
+}
+
+// unreadable ends a run that can't read its commit: because the ref has moved
+// on, which wakes the App anyway, or because something is wrong.
+func (r *run) unreadable(err error) bool {
+	if m := (*MovedError)(nil); errors.As(err, &m) {
+		r.again(time.Second)
+		return r.stop(v1alpha1.StateProgressing, ReasonSuperseded, "a newer commit has arrived")
+	}
+	return r.fail(ReasonSourceFailed, err)
+}
+
+// again asks for another run after d at the latest.
+func (r *run) again(d time.Duration) {
+	if r.out.Again == 0 || d < r.out.Again {
+		r.out.Again = d
+	}
+}
+
+// conclude says what the App looks like after a run that went all the way.
+func (r *run) conclude() {
+	r.out.Complete = r.desired != nil && len(r.desired.unknown) == 0
+	if r.deleting {
+		r.finish()
+		return
+	}
+	r.mem.failures = 0
+	kept := r.plan.Select(plan.Keep)
+	for _, s := range kept {
+		reason := "NotInGit"
+		if s.Hash != "" {
+			reason = ReasonDrifted
+		}
+		r.trouble(s.Key, reason, s.Why)
+	}
+	switch {
+	case r.out.Head.Err != nil:
+		r.out.Err = r.out.Head.Err
+		r.stop(v1alpha1.StateFailed, ReasonOf(r.out.Err, ReasonSourceFailed), "%s; what the last good commit says keeps running", r.out.Err)
+	case len(kept) > 0:
+		r.stop(v1alpha1.StateDrifted, ReasonDrifted, "%s: %s", kept[0].Key, kept[0].Why)
+	case r.in.Pause != nil:
+		r.stop(v1alpha1.StatePaused, ReasonPaused, "%s", pauseMessage(r.in.Pause))
+	default:
+		r.stop(v1alpha1.StateInSync, ReasonInSync, "%s as Git says", count(len(r.inventory), "object"))
+	}
+}
+
+func (r *run) finish() {
+	if len(r.inventory) > 0 {
+		r.stop(v1alpha1.StateDeleting, ReasonDeleting, "%s left to remove", count(len(r.inventory), "object"))
+		return
+	}
+	r.out.Finished = true
+	r.stop(v1alpha1.StateDeleting, ReasonDeleting, "nothing is left to remove")
+}
+
+func (r *run) trouble(k object.Key, reason, message string) {
+	r.out.Trouble = append(r.out.Trouble, Trouble{Key: k, Reason: reason, Message: message})
+}
+
+func pauseMessage(p *v1alpha1.Pause) string {
+	m := "paused by " + p.Spec.By
+	if p.Spec.Reason != "" {
+		m += ": " + p.Spec.Reason
+	}
+	return m + "; abide resume " + p.Name + " lets it go on"
+}
+
+func count(n int, noun string) string {
+	if n == 1 {
+		return "1 " + noun
+	}
+	return fmt.Sprintf("%d %ss", n, noun)
+}

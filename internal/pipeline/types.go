@@ -1,0 +1,153 @@
+package pipeline
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+
+	"abide.dev/abide/api/v1alpha1"
+	"abide.dev/abide/internal/apply"
+	"abide.dev/abide/internal/object"
+	"abide.dev/abide/internal/plan"
+	"abide.dev/abide/internal/render"
+	"abide.dev/abide/internal/snapshot"
+)
+
+// Head is where the ref that an App follows stands.
+type Head struct {
+	// Commit is the last good one; empty while there is none.
+	Commit string
+	Ref    string // full name, or the commit if that is pinned
+	Author string // Name <email>
+	// Date is the author's date.
+	Date    time.Time
+	Subject string
+	// Err is why the last look failed; Commit still stands.
+	Err error
+}
+
+// Source is what a run needs of Git.
+type Source interface {
+	// Head returns where the App's ref stands, without a request.
+	Head(app object.App) Head
+	// Tree returns the tree at a commit that Head has returned.
+	Tree(ctx context.Context, app object.App, commit string) (snapshot.Tree, error)
+}
+
+// MovedError says that the ref moved on while a run was under way.
+type MovedError struct{ From, To string }
+
+func (e *MovedError) Error() string {
+	return fmt.Sprintf("the ref has moved on from %.8s to %.8s", e.From, e.To)
+}
+
+// Input is what a run depends on beside what it looks up.
+type Input struct {
+	App       *v1alpha1.App
+	Pause     *v1alpha1.Pause // nil unless the App is paused
+	Approvals []v1alpha1.Approval
+	// Progress is told, before a run that has a lot to do begins to do it, what
+	// it is about; it may be nil.
+	Progress func(*Outcome)
+}
+
+// progressAfter is the number of objects from which on a run says what it is
+// about before it begins.
+const progressAfter = 25
+
+// Outcome is what became of a run: one value, from which status, events, logs
+// and the time of the next run are derived.
+type Outcome struct {
+	State   v1alpha1.State
+	Reason  string // of the Synced condition, in CamelCase
+	Message string // for people
+	Err     error  // set when State is Failed
+
+	Head     Head
+	Renderer string
+	// Desired is the hash of what the run wanted; empty if that is not known.
+	Desired string
+	// Complete: everything that Desired asks for has been applied.
+	Complete bool
+
+	Plan    plan.Plan
+	Waiting *v1alpha1.PlanStatus
+	Applied []apply.Result // objects that were changed, in order
+	Deleted []object.Key
+	Healed  []Heal
+	Trouble []Trouble
+
+	// Reported is the commit that the status now speaks for, once it is written.
+	Reported string
+	// Again is when to run again without being woken; zero for never.
+	Again time.Duration
+	// Finished: a deleted App has nothing left, and may go.
+	Finished bool
+	// Orphaned are objects that a deleted App left behind on purpose.
+	Orphaned []object.Key
+}
+
+// Heal is a drift that was put right.
+type Heal struct {
+	Key object.Key
+	// By is the field manager that wrote last; empty if that is not known.
+	By string
+	// Before is the object as it had become; nil if it was gone.
+	Before *unstructured.Unstructured
+	// After is the object as it is now.
+	After *unstructured.Unstructured
+}
+
+// Trouble is an object that needs a look.
+type Trouble struct {
+	Key     object.Key
+	Reason  string
+	Message string
+}
+
+// reasoner is an error that knows its reason for a condition.
+type reasoner interface {
+	error
+	Reason() string
+}
+
+// ReasonOf returns the reason of the first error in the chain that has one.
+func ReasonOf(err error, otherwise string) string {
+	if r := reasoner(nil); errors.As(err, &r) {
+		return r.Reason()
+	}
+	if r := (*render.Error)(nil); errors.As(err, &r) {
+		return r.Reason
+	}
+	return otherwise
+}
+
+// The reasons that a run gives itself. Errors of other packages bring theirs.
+const (
+	ReasonInSync          = "InSync"
+	ReasonPaused          = "Paused"
+	ReasonFetching        = "Fetching"
+	ReasonObserving       = "Observing"
+	ReasonJudging         = "WaitingForOtherApps"
+	ReasonApplying        = "Applying"
+	ReasonPruning         = "Pruning"
+	ReasonDeleting        = "Deleting"
+	ReasonSuperseded      = "Superseded"
+	ReasonDrifted         = "Drifted"
+	ReasonKindUnknown     = "KindUnknown"
+	ReasonApplyFailed     = "ApplyFailed"
+	ReasonPruneFailed     = "PruneFailed"
+	ReasonConflict        = "OwnedByAnotherApp"
+	ReasonHandover        = "WaitingForHandover"
+	ReasonInvalidObject   = "InvalidObject"
+	ReasonIdentityMissing = "IdentityMissing"
+	ReasonWatchFailed     = "WatchFailed"
+	ReasonRecordFailed    = "RecordFailed"
+	ReasonSourceFailed    = "SourceFailed"
+	ReasonRenderFailed    = "RenderFailed"
+	ReasonClusterFailed   = "ClusterFailed"
+	ReasonContested       = "Contested"
+)

@@ -1,0 +1,99 @@
+package render_test
+
+import (
+	"context"
+	"fmt"
+	"testing"
+
+	"abide.dev/abide/internal/render"
+	"abide.dev/abide/internal/snapshot"
+	"abide.dev/abide/internal/snapshot/memtree"
+)
+
+func benchmarkRender(b *testing.B, tree snapshot.Tree, path string) {
+	b.Helper()
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := render.Render(context.Background(), tree, render.Request{Path: path}); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+const benchDeployment = `apiVersion: apps/v1
+kind: Deployment
+metadata:
+  name: %s
+  labels: {app: web}
+spec:
+  replicas: 2
+  selector: {matchLabels: {app: web}}
+  template:
+    metadata: {labels: {app: web}}
+    spec:
+      containers:
+      - name: web
+        image: nginx:1.27
+        ports: [{containerPort: 80}]
+        resources: {limits: {cpu: 100m, memory: 64Mi}}
+`
+
+func BenchmarkPlain1000Files(b *testing.B) {
+	files := map[string]string{}
+	for i := range 1000 {
+		files[fmt.Sprintf("app/%04d.yaml", i)] = fmt.Sprintf(benchDeployment, fmt.Sprintf("web-%d", i))
+	}
+	benchmarkRender(b, memtree.FromText(files), "app")
+}
+
+func kustomizeTen() snapshot.Tree {
+	files := map[string]string{
+		"base/kustomization.yaml":    "resources: [all.yaml]\n",
+		"overlay/kustomization.yaml": "resources: [../base]\nnamespace: shop\nnamePrefix: p-\nimages: [{name: nginx, newTag: '1.28'}]\npatches:\n- target: {kind: Deployment}\n  patch: |-\n    - {op: replace, path: /spec/replicas, value: 3}\n",
+	}
+	for i := range 10 {
+		files["base/all.yaml"] += "---\n" + fmt.Sprintf(benchDeployment, fmt.Sprintf("web-%d", i))
+	}
+	return memtree.FromText(files)
+}
+
+func BenchmarkKustomize10Objects(b *testing.B) { benchmarkRender(b, kustomizeTen(), "overlay") }
+
+func BenchmarkKustomizeParallel(b *testing.B) {
+	tree := kustomizeTen()
+	b.ReportAllocs()
+	b.RunParallel(func(pb *testing.PB) {
+		for pb.Next() {
+			if _, err := render.Render(context.Background(), tree, render.Request{Path: "overlay"}); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+}
+
+// BenchmarkKustomizeAfterSchema pays for the built-in schema each time.
+func BenchmarkKustomizeAfterSchema(b *testing.B) {
+	tree := robotRepo()
+	b.ReportAllocs()
+	for b.Loop() {
+		for _, p := range []string{"bad", "good"} {
+			if _, err := render.Render(context.Background(), tree, render.Request{Path: p}); err != nil {
+				b.Fatal(err)
+			}
+		}
+	}
+}
+
+func BenchmarkTraceValid(b *testing.B) {
+	tree := kustomizeTen()
+	res, err := render.Render(context.Background(), tree, render.Request{Path: "overlay"})
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.ReportAllocs()
+	for b.Loop() {
+		if ok, err := res.Trace.Valid(tree); !ok || err != nil {
+			b.Fatal(ok, err)
+		}
+	}
+}

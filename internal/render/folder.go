@@ -1,0 +1,210 @@
+package render
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"path"
+	"slices"
+	"strings"
+
+	"abide.dev/abide/internal/render/fault"
+	"abide.dev/abide/internal/render/ignore"
+	"abide.dev/abide/internal/render/kustomize"
+	"abide.dev/abide/internal/render/manifest"
+	"abide.dev/abide/internal/snapshot"
+)
+
+// maxFolderDepth bounds how deep folders are nested, links followed included.
+const maxFolderDepth = 100
+
+// folder reads the manifests below dir.
+func (r *renderer) folder(ctx context.Context, dir string) error {
+	w := &walker{renderer: r}
+	stack, err := w.inherited(dir)
+	if err != nil {
+		return err
+	}
+	return w.walk(ctx, dir, dir, stack)
+}
+
+// walker reads a folder and those below it.
+type walker struct {
+	*renderer
+	open []string // resolved folders from the root of the walk to here
+}
+
+// inherited reads the .abideignore files of the folders above dir.
+func (w *walker) inherited(dir string) (ignore.Stack, error) {
+	var above []string
+	for d := dir; d != "."; {
+		d = path.Dir(d)
+		above = append(above, d)
+	}
+	slices.Reverse(above)
+	var stack ignore.Stack
+	for _, d := range above {
+		p := path.Join(d, ignore.FileName)
+		real, kind, err := w.tree.Resolve(p)
+		if errors.Is(err, fs.ErrNotExist) || err == nil && kind != snapshot.File {
+			continue
+		}
+		if err != nil {
+			return nil, fault.FromTree(p, err)
+		}
+		if stack, err = w.readIgnore(stack, d, real); err != nil {
+			return nil, err
+		}
+	}
+	return stack, nil
+}
+
+func (w *walker) readIgnore(stack ignore.Stack, dir, file string) (ignore.Stack, error) {
+	b, err := w.tree.ReadFile(file)
+	if err != nil {
+		return nil, fault.FromTree(file, err)
+	}
+	f, err := ignore.Parse(dir, b)
+	if err != nil {
+		var bound *ignore.LimitError
+		if errors.As(err, &bound) {
+			return nil, fault.New(fault.InvalidIgnoreFile, file, bound.Line, "%s", bound.Msg)
+		}
+		return nil, err
+	}
+	return append(slices.Clip(stack), f), nil
+}
+
+// walk reads the folder at the resolved path real, which people see as shown.
+func (w *walker) walk(ctx context.Context, real, shown string, stack ignore.Stack) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	if slices.Contains(w.open, real) {
+		return fault.New(fault.LinkLoop, shown, 0, "is a link to a folder that it is in").
+			WithHint("remove the link, or name it in .abideignore")
+	}
+	if len(w.open) >= maxFolderDepth {
+		return fault.New(fault.TooDeep, shown, 0, "folders are nested more than %d deep", maxFolderDepth)
+	}
+	w.open = append(w.open, real)
+	defer func() { w.open = w.open[:len(w.open)-1] }()
+
+	entries, err := w.tree.ReadDir(real)
+	if err != nil {
+		return fault.FromTree(shown, err)
+	}
+	if i := slices.IndexFunc(entries, func(e snapshot.Entry) bool { return e.Name == ignore.FileName }); i >= 0 {
+		if k := entries[i].Kind; k == snapshot.File || k == snapshot.Executable {
+			if stack, err = w.readIgnore(stack, shown, path.Join(real, ignore.FileName)); err != nil {
+				return err
+			}
+		}
+	}
+	for _, e := range byPath(entries) {
+		if err := w.entry(ctx, real, shown, e, stack); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// byPath orders entries so that a walk visits files in byte order of their
+// whole paths, where "a.yaml" comes before "a/b.yaml".
+func byPath(entries []snapshot.Entry) []snapshot.Entry {
+	name := func(e snapshot.Entry) string {
+		if e.Kind == snapshot.Dir {
+			return e.Name + "/"
+		}
+		return e.Name
+	}
+	sorted := slices.Clone(entries)
+	slices.SortFunc(sorted, func(a, b snapshot.Entry) int { return strings.Compare(name(a), name(b)) })
+	return sorted
+}
+
+// entry reads one name of a folder.
+func (w *walker) entry(ctx context.Context, realDir, shownDir string, e snapshot.Entry, stack ignore.Stack) error {
+	if strings.HasPrefix(e.Name, ".") {
+		return nil
+	}
+	real, shown, kind := path.Join(realDir, e.Name), path.Join(shownDir, e.Name), e.Kind
+	// Ask before a link is followed, so that a bad one can be left out.
+	if kind != snapshot.Dir && w.ignored(stack, shown, false) {
+		return nil
+	}
+	if kind == snapshot.Symlink {
+		if w.ignored(stack, shown, true) { // as the folder it may lead to
+			return nil
+		}
+		var err error
+		if real, kind, err = w.tree.Resolve(real); err != nil {
+			if errors.Is(err, fs.ErrNotExist) && !isFault(err) && !manifest.IsManifestName(e.Name) {
+				w.res.Ignored = append(w.res.Ignored, Ignored{Path: shown, Reason: "a link to nothing"})
+				return nil
+			}
+			return fault.FromTree(shown, err)
+		}
+	}
+	switch kind {
+	case snapshot.Submodule:
+		w.res.Ignored = append(w.res.Ignored, Ignored{Path: shown, Reason: "a Git submodule is not followed"})
+		return nil
+	case snapshot.Dir:
+		if w.ignored(stack, shown, true) {
+			return nil
+		}
+		return w.subfolder(ctx, real, shown, stack)
+	}
+	if !manifest.IsManifestName(e.Name) {
+		return nil
+	}
+	return w.file(real, shown)
+}
+
+func (w *walker) ignored(stack ignore.Stack, p string, isDir bool) bool {
+	m, ok := stack.Match(p, isDir)
+	if !ok || !m.Ignored {
+		return false
+	}
+	w.res.Ignored = append(w.res.Ignored, Ignored{
+		Path:   p,
+		Reason: fmt.Sprintf("%s:%d has the pattern %s", m.File, m.Line, m.Pattern),
+	})
+	return true
+}
+
+// subfolder reads a folder below the one that was asked for.
+func (w *walker) subfolder(ctx context.Context, real, shown string, stack ignore.Stack) error {
+	name, err := w.marker(real)
+	if err != nil {
+		return err
+	}
+	if name == "" {
+		return w.walk(ctx, real, shown, stack)
+	}
+	component, err := kustomize.IsComponent(w.tree, path.Join(real, name))
+	if err != nil {
+		return err
+	}
+	if component {
+		w.res.Ignored = append(w.res.Ignored, Ignored{Path: shown, Reason: "a kustomize Component is used by kustomizations only"})
+		return nil
+	}
+	return w.kustomize(ctx, real)
+}
+
+// file adds the objects of one manifest.
+func (r *renderer) file(real, shown string) error {
+	b, err := r.tree.ReadFile(real)
+	if err != nil {
+		return fault.FromTree(shown, err)
+	}
+	objects, ignored, err := manifest.Decode(shown, b, r.req.Limits)
+	if err != nil {
+		return err
+	}
+	r.res.Ignored = append(r.res.Ignored, ignored...)
+	return r.add(shown, objects)
+}

@@ -1,0 +1,264 @@
+// Package render turns a folder of a snapshot into Kubernetes objects.
+//
+// [Render] is a pure function of (tree, request): it reads nothing but the
+// tree, not the network, the environment or the disk, runs no program, and
+// gives the same result for the same input. All it takes and gives can be
+// serialised, so that a worker process can serve it. Next to the objects it
+// gives a [Trace] of all it read, listed and looked for in vain; while that is
+// valid, rendering again would give an equal result.
+//
+// What a folder means is decided by its files:
+//
+//   - kustomization.yaml, kustomization.yml or Kustomization in it: it is built
+//     as `kustomize build` would build it, byte for byte;
+//   - Chart.yaml in it: refused, since this version renders no Helm charts;
+//   - otherwise every *.yaml, *.yml and *.json file below it is a manifest,
+//     read in byte order of the paths. Hidden files and folders, and what
+//     .abideignore names, are left out. A folder below that has a
+//     kustomization is a unit of its own: it is built by kustomize, whatever
+//     else lies in it, and its objects take the folder's place in the order;
+//     a Component, which cannot be built by itself, is left out. Links are
+//     followed inside the tree, submodules are not.
+//
+// YAML that is no Kubernetes object (neither apiVersion nor kind) is left out
+// and reported in [Result.Ignored]. Everything doubtful is an error: text that
+// does not parse, half an object, the same object twice, no object at all.
+//
+// A repository is hostile input. Every failure that it can cause is an
+// [*Error]; none is a panic. [Limits] bound bytes, objects and depth. What a
+// library call costs once it runs cannot be cut short from here: it is
+// estimated before, and the context's deadline ends the wait for it.
+//
+// Nothing is persisted. [Cache] keeps results in memory.
+package render
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"path"
+	"slices"
+
+	"abide.dev/abide/internal/render/fault"
+	"abide.dev/abide/internal/render/kustomize"
+	"abide.dev/abide/internal/render/limit"
+	"abide.dev/abide/internal/render/manifest"
+	"abide.dev/abide/internal/render/traced"
+	"abide.dev/abide/internal/snapshot"
+)
+
+// The names of the renderers.
+const (
+	Manifests = "manifests"
+	Kustomize = "kustomize"
+)
+
+type (
+	// Error says why a repository could not be rendered; see [fault.Error].
+	Error = fault.Error
+	// Limits bound one render; see [limit.Limits].
+	Limits = limit.Limits
+	// Object is a Kubernetes object and where it was written.
+	Object = manifest.Object
+	// Origin is a file and a line.
+	Origin = manifest.Origin
+	// Ignored is something that was found and left out, and why.
+	Ignored = manifest.Ignored
+	// Trace is what a render depends on; see [traced.Trace].
+	Trace = traced.Trace
+	// Access is one entry of a Trace.
+	Access = traced.Access
+)
+
+// Request is the parameters of a render. Equal requests on equal trees give
+// equal results.
+type Request struct {
+	// Path is a folder or a file of the tree, as people write it.
+	Path string `json:"path"`
+	// Text asks for the exact text that [Result.YAML] returns to be kept.
+	// Without it that text is made from the objects, which costs no memory and
+	// may spell a number of a kustomize build differently (1 for 1.0).
+	Text bool `json:"text,omitempty"`
+	// Limits are the defaults where zero.
+	Limits Limits `json:"limits,omitzero"`
+}
+
+// Result is what a render gives. It is shared by all who ask a [Cache] and
+// must not be changed, the objects included.
+type Result struct {
+	// Renderer is Manifests or Kustomize.
+	Renderer string `json:"renderer"`
+	// Why says in a sentence how the renderer was chosen.
+	Why string `json:"why"`
+	// Objects are in the order they were written, or in the order that
+	// kustomize gives them.
+	Objects []Object `json:"objects"`
+	// Trace is set also when the render failed.
+	Trace Trace `json:"trace"`
+	// Ignored is in order of path, then line.
+	Ignored []Ignored `json:"ignored,omitempty"`
+	// Warnings are what kustomize warns of (deprecated fields), once each.
+	Warnings []string `json:"warnings,omitempty"`
+	// Text is the exact text, if the request asked for it.
+	Text []byte `json:"text,omitempty"`
+}
+
+// Files returns the paths of the files that were read, links included, in
+// byte order.
+func (r *Result) Files() []string {
+	var out []string
+	for _, a := range r.Trace {
+		if a.Op == traced.Read {
+			out = append(out, a.Path)
+		}
+	}
+	return out
+}
+
+// Render renders req.Path of tree. An error that the repository caused is an
+// [*Error]; any other is a failure of the tree or the end of ctx. The result
+// is not nil even then: its Trace says what the failure depends on.
+func Render(ctx context.Context, tree snapshot.Tree, req Request) (*Result, error) {
+	req.Limits = req.Limits.OrDefault()
+	t := traced.New(tree, req.Limits.FileBytes, req.Limits.TotalBytes)
+	r := &renderer{tree: t, req: req, res: &Result{}}
+	err := r.render(ctx)
+	r.res.Trace = t.Trace()
+	if err != nil {
+		return &Result{Renderer: r.res.Renderer, Why: r.res.Why, Trace: r.res.Trace, Ignored: r.res.Ignored}, err
+	}
+	return r.res, nil
+}
+
+// renderer is one run of Render.
+type renderer struct {
+	tree *traced.Tree
+	req  Request
+	res  *Result
+}
+
+func (r *renderer) render(ctx context.Context) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	dir, kind, err := r.root()
+	if err != nil {
+		return err
+	}
+	if kind != snapshot.Dir {
+		if !kustomize.IsKustomizationName(path.Base(dir)) {
+			return r.singleFile(dir)
+		}
+		dir = path.Dir(dir)
+	}
+	name, err := r.marker(dir)
+	if err != nil {
+		return err
+	}
+	if name != "" {
+		r.res.Renderer, r.res.Why = Kustomize, "there is a "+name+" in it"
+		err = r.kustomize(ctx, dir)
+	} else {
+		r.res.Renderer, r.res.Why = Manifests, "it has no kustomization and no Chart.yaml"
+		err = r.folder(ctx, dir)
+	}
+	if err != nil {
+		return err
+	}
+	return r.finish()
+}
+
+// singleFile renders a path that names a file.
+func (r *renderer) singleFile(file string) error {
+	r.res.Renderer, r.res.Why = Manifests, "it is a file"
+	if !manifest.IsManifestName(file) {
+		return fault.New(fault.InvalidPath, r.req.Path, 0, "is a file, and its name does not end in .yaml, .yml or .json").
+			WithHint("name a folder or a manifest")
+	}
+	if err := r.file(file, file); err != nil {
+		return err
+	}
+	return r.finish()
+}
+
+// finish checks what holds for all objects together.
+func (r *renderer) finish() error {
+	slices.SortStableFunc(r.res.Ignored, func(a, b Ignored) int {
+		return cmp.Or(cmp.Compare(a.Path, b.Path), cmp.Compare(a.Line, b.Line))
+	})
+	if len(r.res.Objects) == 0 {
+		return r.noObjects()
+	}
+	return r.duplicates()
+}
+
+func (r *renderer) noObjects() error {
+	e := fault.New(fault.NoObjects, r.req.Path, 0, "there is no Kubernetes object in it")
+	switch {
+	case r.res.Renderer == Kustomize:
+		e.Hint = "list some resources in its kustomization"
+	case len(r.res.Ignored) > 0:
+		first := r.res.Ignored[0]
+		e.WithHint("%d were left out, the first of them %s (%s)", len(r.res.Ignored), first.Path, first.Reason)
+	default:
+		e.Hint = "manifests are files that end in .yaml, .yml or .json"
+	}
+	return e
+}
+
+// objectKey is what makes two objects the same one in a cluster.
+type objectKey struct{ group, kind, namespace, name string }
+
+func (r *renderer) duplicates() error {
+	seen := make(map[objectKey]int, len(r.res.Objects))
+	for i, o := range r.res.Objects {
+		gk := o.GroupVersionKind().GroupKind()
+		k := objectKey{gk.Group, gk.Kind, o.GetNamespace(), o.GetName()}
+		first, twice := seen[k]
+		if !twice {
+			seen[k] = i
+			continue
+		}
+		at := r.res.Objects[first].Origin
+		name := k.name
+		if k.namespace != "" {
+			name = k.namespace + "/" + k.name
+		}
+		return fault.New(fault.DuplicateObject, o.Origin.File, o.Origin.Line, "%s %s is also in %s", k.kind, name, place(at)).
+			WithHint("keep one of the two, or name a file in .abideignore")
+	}
+	return nil
+}
+
+// add takes the objects of one unit and keeps to the limit.
+func (r *renderer) add(file string, objects []Object) error {
+	r.res.Objects = append(r.res.Objects, objects...)
+	if len(r.res.Objects) > r.req.Limits.Objects {
+		return fault.New(fault.TooManyObjects, file, 0, "with it there are more than %d objects", r.req.Limits.Objects).
+			WithHint("split the folder into several Apps")
+	}
+	return nil
+}
+
+// kustomize builds dir and adds its objects.
+func (r *renderer) kustomize(ctx context.Context, dir string) error {
+	out, err := kustomize.Build(ctx, r.tree, dir, r.req.Limits, r.req.Text)
+	if err != nil {
+		return err
+	}
+	for _, w := range out.Warnings {
+		if !slices.Contains(r.res.Warnings, w) {
+			r.res.Warnings = append(r.res.Warnings, w)
+		}
+	}
+	if r.res.Renderer == Kustomize {
+		r.res.Text = out.Text
+	}
+	return r.add(dir, out.Objects)
+}
+
+// isFault tells whether err is the repository's fault.
+func isFault(err error) bool {
+	var e *Error
+	return errors.As(err, &e)
+}

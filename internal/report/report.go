@@ -1,0 +1,193 @@
+// Package report turns the outcome of a run into what people and machines read:
+// the status of an App, and one line for its events. It is a function of
+// values: the caller writes the result, once.
+package report
+
+import (
+	"fmt"
+	"strings"
+
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"abide.dev/abide/api/v1alpha1"
+	"abide.dev/abide/internal/object"
+	"abide.dev/abide/internal/pipeline"
+)
+
+// maxMessage bounds the message of a condition; the API allows 32 KiB, and
+// nobody reads that in a table.
+const maxMessage = 1024
+
+// Status returns the status that an App has after a run. old is not changed;
+// times of transition are kept where nothing changed, so that a status that
+// says the same is equal.
+func Status(app *v1alpha1.App, old v1alpha1.AppStatus, out *pipeline.Outcome, sum pipeline.Summary, now metav1.Time) v1alpha1.AppStatus {
+	s := *old.DeepCopy()
+	s.ObservedGeneration = app.Generation
+	s.State = out.State
+	s.Objects = sum.Objects
+	s.Health = sum.Health
+	if sum.Objects.Total == 0 && out.State != v1alpha1.StateInSync {
+		s.Health = v1alpha1.HealthUnknown
+	}
+	s.Plan = out.Waiting
+	if out.Desired != "" && out.Desired != old.DesiredHash {
+		// The newest commit that changed what the App should be: a commit that
+		// left it as it was is not noted.
+		s.DesiredHash = out.Desired
+		s.Source = Source(&out.Head)
+	}
+	if out.Renderer != "" {
+		s.Source.Renderer = out.Renderer
+	}
+	if out.Complete && out.Desired != "" {
+		s.AppliedHash = out.Desired
+	}
+	for _, c := range conditions(out, &s, sum) {
+		c.ObservedGeneration = app.Generation
+		c.Message = shorten(c.Message)
+		c.LastTransitionTime = now
+		meta.SetStatusCondition(&s.Conditions, c)
+	}
+	return s
+}
+
+// Source says where a ref stands, for people.
+func Source(h *pipeline.Head) v1alpha1.SourceStatus {
+	s := v1alpha1.SourceStatus{Commit: h.Commit, Ref: h.Ref, Author: h.Author, Subject: shorten(h.Subject)}
+	if !h.Date.IsZero() {
+		d := metav1.NewTime(h.Date).Rfc3339Copy()
+		s.Date = &d
+	}
+	s.Revision = Revision(h.Ref, h.Commit)
+	return s
+}
+
+// Revision is the short form of a ref and a commit: main@1a2b3c4d.
+func Revision(ref, commit string) string {
+	short := commit
+	if len(short) > 8 {
+		short = short[:8]
+	}
+	name := ref
+	for _, p := range []string{"refs/heads/", "refs/tags/"} {
+		name = strings.TrimPrefix(name, p)
+	}
+	if name == "" || name == commit {
+		return short
+	}
+	return name + "@" + short
+}
+
+func conditions(out *pipeline.Outcome, s *v1alpha1.AppStatus, sum pipeline.Summary) []metav1.Condition {
+	synced := metav1.Condition{Type: v1alpha1.ConditionSynced, Status: metav1.ConditionFalse, Reason: out.Reason, Message: out.Message}
+	if out.State == v1alpha1.StateInSync {
+		synced.Status = metav1.ConditionTrue
+	}
+	healthy := metav1.Condition{Type: v1alpha1.ConditionHealthy, Status: metav1.ConditionFalse, Reason: string(s.Health)}
+	switch s.Health {
+	case v1alpha1.HealthHealthy, v1alpha1.HealthSuspended:
+		healthy.Status = metav1.ConditionTrue
+		healthy.Message = fmt.Sprintf("%d of %d objects healthy", sum.Objects.Healthy, sum.Objects.Total)
+	case v1alpha1.HealthUnknown:
+		healthy.Status = metav1.ConditionUnknown
+		healthy.Message = "not known yet"
+	}
+	if sum.Sickest != nil {
+		healthy.Message = sum.Sickest.Object + ": " + sum.Sickest.Message
+	}
+	ready := metav1.Condition{Type: v1alpha1.ConditionReady, Status: metav1.ConditionFalse}
+	switch {
+	case synced.Status != metav1.ConditionTrue:
+		ready.Reason, ready.Message = synced.Reason, synced.Message
+	case healthy.Status != metav1.ConditionTrue:
+		ready.Reason, ready.Message = healthy.Reason, healthy.Message
+	default:
+		ready.Status = metav1.ConditionTrue
+		ready.Reason = "Ready"
+		ready.Message = fmt.Sprintf("%d objects in sync and healthy", sum.Objects.Total)
+	}
+	return []metav1.Condition{ready, synced, healthy}
+}
+
+func shorten(m string) string {
+	m = strings.ToValidUTF8(m, "?")
+	if len(m) <= maxMessage {
+		return m
+	}
+	cut := maxMessage - len("…")
+	for cut > 0 && m[cut]&0xC0 == 0x80 {
+		cut--
+	}
+	return m[:cut] + "…"
+}
+
+// Event is one line on what a run did, empty if it did nothing that a person
+// would look for later.
+func Event(out *pipeline.Outcome) (reason, message string, warning bool) {
+	var parts []string
+	if n := len(out.Applied) - len(out.Healed); n > 0 {
+		parts = append(parts, fmt.Sprintf("applied %s", keys(n, func(i int) object.Key { return unhealed(out)[i] })))
+	}
+	if n := len(out.Healed); n > 0 {
+		by := ""
+		if out.Healed[0].By != "" {
+			by = " (last changed by " + out.Healed[0].By + ")"
+		}
+		parts = append(parts, "healed "+keys(n, func(i int) object.Key { return out.Healed[i].Key })+by)
+	}
+	if n := len(out.Deleted); n > 0 {
+		parts = append(parts, "deleted "+keys(n, func(i int) object.Key { return out.Deleted[i] }))
+	}
+	if n := len(out.Orphaned); n > 0 {
+		parts = append(parts, "left behind "+keys(n, func(i int) object.Key { return out.Orphaned[i] }))
+	}
+	switch {
+	case out.Err != nil:
+		return out.Reason, shorten(strings.Join(append(parts, out.Message), "; ")), true
+	case len(parts) == 0:
+		return "", "", false
+	}
+	reason = "Synced"
+	if len(out.Healed) > 0 && len(out.Healed) == len(out.Applied) && len(out.Deleted) == 0 {
+		reason = "Healed"
+	}
+	if len(out.Orphaned) > 0 {
+		reason = "Orphaned"
+	}
+	at := ""
+	if out.Head.Commit != "" {
+		at = " at " + Revision(out.Head.Ref, out.Head.Commit)
+	}
+	return reason, shorten(strings.Join(parts, ", ") + at), false
+}
+
+// unhealed are the keys of what was applied for another reason than a heal.
+func unhealed(out *pipeline.Outcome) []object.Key {
+	healed := map[object.Key]bool{}
+	for i := range out.Healed {
+		healed[out.Healed[i].Key] = true
+	}
+	var list []object.Key
+	for i := range out.Applied {
+		if k := object.KeyOf(out.Applied[i].Live); !healed[k] {
+			list = append(list, k)
+		}
+	}
+	return list
+}
+
+// keys names up to three objects.
+func keys(n int, at func(int) object.Key) string {
+	const most = 3
+	var names []string
+	for i := range min(n, most) {
+		names = append(names, at(i).String())
+	}
+	s := strings.Join(names, ", ")
+	if n > most {
+		s += fmt.Sprintf(" and %d more", n-most)
+	}
+	return s
+}

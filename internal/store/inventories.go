@@ -1,0 +1,331 @@
+// Package store keeps abide's own records in the Kubernetes API.
+//
+// An App's inventory is kept in Inventory objects ("parts") of at most
+// [PartSize] entries each, in the App's namespace. They carry no owner
+// reference: a deletion of the App in the foreground would take them first, and
+// with them the knowledge of what has to be removed. A part is written only
+// when an entry of it changed. abide is the only writer; what it
+// wrote last is held in memory, and a conflict on a write means that somebody
+// else touched the record: the memory is dropped and the caller starts over.
+//
+// What always holds: memory never runs ahead of the API. An entry that Entries
+// returns has been stored; an entry that a Write could not store is not there.
+package store
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"sync"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"abide.dev/abide/api/v1alpha1"
+	"abide.dev/abide/internal/object"
+)
+
+// PartSize is the number of entries in one Inventory object.
+const PartSize = 1000
+
+// MaxObjects is the number of objects that one App can own.
+const MaxObjects = 50 * PartSize
+
+// listPage is the number of Inventory objects that one list request asks for.
+const listPage = 100
+
+// Inventories holds the inventories of all Apps. It is safe for concurrent use;
+// calls for one App must not overlap.
+type Inventories struct {
+	client client.Client
+
+	mu   sync.Mutex
+	apps map[object.App]*inventory
+}
+
+// inventory is what is stored of one App.
+type inventory struct {
+	entries map[object.Key]*v1alpha1.InventoryEntry
+	partOf  map[object.Key]int
+	parts   map[int]*v1alpha1.Inventory // as last written, without entries
+}
+
+// New returns inventories that are read and written through c, which must not
+// cache them.
+func New(c client.Client) *Inventories {
+	return &Inventories{client: c}
+}
+
+// Load reads every inventory there is, in place of what was held.
+func (s *Inventories) Load(ctx context.Context) error {
+	apps := map[object.App]*inventory{}
+	err := s.list(ctx, func(p *v1alpha1.Inventory) {
+		app := object.App{Namespace: p.Namespace, Name: p.App}
+		inv := apps[app]
+		if inv == nil {
+			inv = newInventory()
+			apps[app] = inv
+		}
+		inv.take(p)
+	})
+	if err != nil {
+		return fmt.Errorf("reading the inventories: %w", err)
+	}
+	s.mu.Lock()
+	s.apps = apps
+	s.mu.Unlock()
+	return nil
+}
+
+func (s *Inventories) list(ctx context.Context, take func(*v1alpha1.Inventory), opts ...client.ListOption) error {
+	for token := ""; ; {
+		var l v1alpha1.InventoryList
+		err := s.client.List(ctx, &l, append(slices.Clone(opts), client.Limit(listPage), client.Continue(token))...)
+		if err != nil {
+			return err
+		}
+		for i := range l.Items {
+			take(&l.Items[i])
+		}
+		if token = l.Continue; token == "" {
+			return nil
+		}
+	}
+}
+
+func newInventory() *inventory {
+	return &inventory{
+		entries: map[object.Key]*v1alpha1.InventoryEntry{},
+		partOf:  map[object.Key]int{},
+		parts:   map[int]*v1alpha1.Inventory{},
+	}
+}
+
+func (inv *inventory) take(p *v1alpha1.Inventory) {
+	n := int(p.Part)
+	for i := range p.Entries {
+		k := object.EntryKey(&p.Entries[i])
+		inv.entries[k] = &p.Entries[i]
+		inv.partOf[k] = n
+	}
+	head := *p
+	head.Entries, head.ManagedFields = nil, nil
+	inv.parts[n] = &head
+}
+
+func (s *Inventories) of(app object.App) *inventory {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	inv := s.apps[app]
+	if inv == nil {
+		inv = newInventory()
+		s.apps[app] = inv
+	}
+	return inv
+}
+
+// Entries returns what an App owns. The map is the caller's; the entries are
+// shared and must not be changed.
+func (s *Inventories) Entries(app object.App) map[object.Key]*v1alpha1.InventoryEntry {
+	return maps.Clone(s.of(app).entries)
+}
+
+// Write stores entries and removes others, in as many requests as parts are
+// concerned. When it fails, what did get stored is known, and Entries says so.
+func (s *Inventories) Write(ctx context.Context, owner *v1alpha1.App, set []v1alpha1.InventoryEntry, remove []object.Key) error {
+	app := object.App{Namespace: owner.Namespace, Name: owner.Name}
+	inv := s.of(app)
+	changes := inv.changes(set, remove)
+	if n := len(inv.entries) + len(set); n > MaxObjects {
+		fresh := 0
+		for i := range set {
+			if inv.entries[object.EntryKey(&set[i])] == nil {
+				fresh++
+			}
+		}
+		if len(inv.entries)+fresh > MaxObjects {
+			return fmt.Errorf("an App owns at most %d objects, and this one would own %d: split it", MaxObjects, len(inv.entries)+fresh)
+		}
+	}
+	for _, n := range slices.Sorted(maps.Keys(changes)) {
+		if err := s.writePart(ctx, owner, inv, n, changes[n]); err != nil {
+			if apierrors.IsConflict(err) || apierrors.IsAlreadyExists(err) || apierrors.IsNotFound(err) {
+				s.reload(ctx, app)
+			}
+			return fmt.Errorf("writing the inventory: %w", err)
+		}
+	}
+	return nil
+}
+
+// change is what happens to one part.
+type change struct {
+	set    map[object.Key]*v1alpha1.InventoryEntry
+	remove map[object.Key]bool
+}
+
+// changes sorts what has to be done by part. A new entry goes to the first part
+// with room.
+func (inv *inventory) changes(set []v1alpha1.InventoryEntry, remove []object.Key) map[int]*change {
+	out := map[int]*change{}
+	at := func(n int) *change {
+		if out[n] == nil {
+			out[n] = &change{set: map[object.Key]*v1alpha1.InventoryEntry{}, remove: map[object.Key]bool{}}
+		}
+		return out[n]
+	}
+	size := map[int]int{}
+	for _, n := range inv.partOf {
+		size[n]++
+	}
+	for _, k := range remove {
+		if n, ok := inv.partOf[k]; ok {
+			at(n).remove[k] = true
+		}
+	}
+	room := 0
+	for i := range set {
+		k := object.EntryKey(&set[i])
+		n, ok := inv.partOf[k]
+		if ok {
+			if equalEntry(inv.entries[k], &set[i]) && !at(n).remove[k] {
+				if c := out[n]; len(c.set) == 0 && len(c.remove) == 0 {
+					delete(out, n)
+				}
+				continue
+			}
+		} else {
+			for size[room] >= PartSize {
+				room++
+			}
+			n = room
+			size[n]++
+		}
+		at(n).set[k] = &set[i]
+		delete(at(n).remove, k)
+	}
+	return out
+}
+
+func equalEntry(a, b *v1alpha1.InventoryEntry) bool {
+	return a.Version == b.Version && a.UID == b.UID && a.Hash == b.Hash &&
+		a.Fingerprint == b.Fingerprint && slices.Equal(a.Flags, b.Flags)
+}
+
+func (s *Inventories) writePart(ctx context.Context, owner *v1alpha1.App, inv *inventory, n int, c *change) error {
+	entries := map[object.Key]*v1alpha1.InventoryEntry{}
+	for k, part := range inv.partOf {
+		if part == n && !c.remove[k] {
+			entries[k] = inv.entries[k]
+		}
+	}
+	maps.Copy(entries, c.set)
+
+	head := inv.parts[n]
+	switch {
+	case len(entries) == 0 && head == nil:
+		return nil
+	case len(entries) == 0:
+		err := s.client.Delete(ctx, head.DeepCopy(), client.Preconditions{UID: &head.UID})
+		if client.IgnoreNotFound(err) != nil {
+			return err
+		}
+		delete(inv.parts, n)
+	default:
+		p := newPart(owner, n)
+		if head != nil {
+			p = head.DeepCopy()
+		}
+		p.Entries = sorted(entries)
+		var err error
+		if head == nil {
+			err = s.client.Create(ctx, p)
+		} else {
+			err = s.client.Update(ctx, p)
+		}
+		if err != nil {
+			return err
+		}
+		p.Entries, p.ManagedFields = nil, nil
+		inv.parts[n] = p
+	}
+	for k := range c.remove {
+		delete(inv.entries, k)
+		delete(inv.partOf, k)
+	}
+	for k, e := range c.set {
+		inv.entries[k] = e
+		inv.partOf[k] = n
+	}
+	return nil
+}
+
+func sorted(entries map[object.Key]*v1alpha1.InventoryEntry) []v1alpha1.InventoryEntry {
+	out := make([]v1alpha1.InventoryEntry, 0, len(entries))
+	for _, e := range entries {
+		out = append(out, *e)
+	}
+	slices.SortFunc(out, func(a, b v1alpha1.InventoryEntry) int {
+		return object.EntryKey(&a).Compare(object.EntryKey(&b))
+	})
+	return out
+}
+
+func newPart(owner *v1alpha1.App, n int) *v1alpha1.Inventory {
+	app := object.App{Namespace: owner.Namespace, Name: owner.Name}
+	return &v1alpha1.Inventory{
+		ObjectMeta: metav1.ObjectMeta{
+			Namespace: owner.Namespace,
+			Name:      fmt.Sprintf("%s-%d", owner.Name, n),
+			Labels:    map[string]string{labelInventoryOf: app.Label()},
+		},
+		App:  owner.Name,
+		Part: int32(n),
+	}
+}
+
+// labelInventoryOf finds the parts of one App.
+const labelInventoryOf = v1alpha1.Group + "/inventory-of"
+
+// reload reads one App's parts again after somebody else touched them. If that
+// fails too, the next write runs into the same conflict and comes back here.
+func (s *Inventories) reload(ctx context.Context, app object.App) {
+	inv := newInventory()
+	err := s.list(ctx, func(p *v1alpha1.Inventory) {
+		if p.App == app.Name {
+			inv.take(p)
+		}
+	}, client.InNamespace(app.Namespace), client.MatchingLabels{labelInventoryOf: app.Label()})
+	if err != nil {
+		return
+	}
+	s.mu.Lock()
+	s.apps[app] = inv
+	s.mu.Unlock()
+}
+
+// Forget drops what is held of an App that no longer exists.
+func (s *Inventories) Forget(app object.App) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.apps, app)
+}
+
+// Apps returns every App that owns something, in order.
+func (s *Inventories) Apps() []object.App {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var out []object.App
+	for a, inv := range s.apps {
+		if len(inv.entries) > 0 {
+			out = append(out, a)
+		}
+	}
+	slices.SortFunc(out, func(a, b object.App) int {
+		return cmp.Or(cmp.Compare(a.Namespace, b.Namespace), cmp.Compare(a.Name, b.Name))
+	})
+	return out
+}
