@@ -100,6 +100,6 @@ func newRoot(name string, s Streams) *cobra.Command {
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
 		return &exitError{exitUsage, fmt.Errorf("%w; see %s --help", err, c.CommandPath())}
 	})
-	root.AddCommand(newController(s))
+	root.AddCommand(newUp(s), newController(s))
 	return root
 }

@@ -63,11 +63,16 @@ func runController(ctx context.Context, s Streams, o controllerOptions) error {
 		return err
 	}
 	cfg.UserAgent = "abide"
-	return engine.Run(ctx, engine.Options{
+	e, err := engine.New(ctx, engine.Options{
 		Config: cfg, CacheDir: o.cacheDir, Namespace: o.namespace, AllowLocal: o.allowLocal,
 		MetricsAddress: o.metrics, HealthAddress: o.health, PprofAddress: o.pprof,
 		LeaderElect: o.leaderElect, Log: log,
 	})
+	if err != nil {
+		return err
+	}
+	defer e.Close()
+	return e.Run(ctx)
 }
 
 func controllerConfig(o controllerOptions) (*rest.Config, error) {

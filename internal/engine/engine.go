@@ -78,8 +78,25 @@ func Scheme() (*runtime.Scheme, error) {
 	return s, errors.Join(clientgoscheme.AddToScheme(s), v1alpha1.AddToScheme(s))
 }
 
-// Run runs abide until ctx ends.
-func Run(ctx context.Context, o Options) error {
+// Engine is abide, wired and ready to run.
+type Engine struct {
+	mgr    manager.Manager
+	hub    *source.Hub
+	closes []func()
+}
+
+// New wires an engine. It takes the cache directory until Close; it sends no
+// request that changes anything before Run.
+func New(ctx context.Context, o Options) (*Engine, error) {
+	e := &Engine{}
+	if err := e.open(ctx, o); err != nil {
+		e.Close()
+		return nil, err
+	}
+	return e, nil
+}
+
+func (e *Engine) open(ctx context.Context, o Options) error {
 	if err := os.MkdirAll(o.CacheDir, 0o700); err != nil {
 		return fmt.Errorf("cache directory: %w", err)
 	}
@@ -87,7 +104,7 @@ func Run(ctx context.Context, o Options) error {
 	if err != nil {
 		return err
 	}
-	defer unlock()
+	e.closes = append(e.closes, unlock)
 	self, err := os.Executable()
 	if err != nil {
 		return fmt.Errorf("finding abide's own program: %w", err)
@@ -98,16 +115,26 @@ func Run(ctx context.Context, o Options) error {
 	if err != nil {
 		return err
 	}
-	defer gits.Close()
+	e.closes = append(e.closes, func() { gits.Close() })
+	if e.mgr, err = newManager(o); err != nil {
+		return err
+	}
+	e.hub, err = wire(ctx, o, e.mgr, gits)
+	return err
+}
 
-	mgr, err := newManager(o)
-	if err != nil {
-		return err
+// Run runs abide until ctx ends.
+func (e *Engine) Run(ctx context.Context) error { return e.mgr.Start(ctx) }
+
+// Refresh looks at a repository at once, as a webhook would have it do.
+func (e *Engine) Refresh(url string) { e.hub.RefreshURL(url) }
+
+// Close gives back what New took. The engine must not run any more.
+func (e *Engine) Close() {
+	for i := len(e.closes) - 1; i >= 0; i-- {
+		e.closes[i]()
 	}
-	if err := wire(ctx, o, mgr, gits); err != nil {
-		return err
-	}
-	return mgr.Start(ctx)
+	e.closes = nil
 }
 
 func newManager(o Options) (manager.Manager, error) {
@@ -153,14 +180,14 @@ func newManager(o Options) (manager.Manager, error) {
 }
 
 // wire makes every part and tells it of the others.
-func wire(ctx context.Context, o Options, mgr manager.Manager, gits *git.Store) error {
+func wire(ctx context.Context, o Options, mgr manager.Manager, gits *git.Store) (*source.Hub, error) {
 	kube, err := cluster.New(mgr.GetConfig())
 	if err != nil {
-		return err
+		return nil, err
 	}
 	clientset, err := kubernetes.NewForConfigAndClient(mgr.GetConfig(), mgr.GetHTTPClient())
 	if err != nil {
-		return err
+		return nil, err
 	}
 	var (
 		waker       = &controller.Waker{}
@@ -215,10 +242,10 @@ func wire(ctx context.Context, o Options, mgr manager.Manager, gits *git.Store) 
 	}
 	for _, run := range []manager.RunnableFunc{tracker.Run, repositories.Secrets.Start, refs.Start, untilDone(hub.Run)} {
 		if err := mgr.Add(run); err != nil {
-			return err
+			return nil, err
 		}
 	}
-	return controller.Setup(ctx, mgr, apps, repos, repoWaker, concurrentApps)
+	return hub, controller.Setup(ctx, mgr, apps, repos, repoWaker, concurrentApps)
 }
 
 // untilDone makes of a function that returns its context's error one that

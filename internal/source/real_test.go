@@ -2,6 +2,7 @@ package source_test
 
 import (
 	"context"
+	"os"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -91,6 +92,69 @@ func TestHubOverHTTP(t *testing.T) {
 	}
 	if snap, err := hub.Snapshot(t.Context(), "app"); err != nil || snap.Commit.Hash != forced {
 		t.Errorf("an unreachable host stops reading: %v", err)
+	}
+}
+
+// Files of the cache vanish or change under a running Hub.
+func TestHubRepairsItsMirror(t *testing.T) {
+	for name, damage := range map[string]func(t *testing.T, mirror string){
+		"deleted": func(t *testing.T, mirror string) { os.RemoveAll(mirror) },
+		"garbled": func(t *testing.T, mirror string) {
+			packs, _ := filepath.Glob(filepath.Join(mirror, "objects", "pack", "*.pack"))
+			if len(packs) == 0 {
+				t.Fatal("no packs")
+			}
+			for _, p := range packs {
+				b, err := os.ReadFile(p)
+				if err != nil {
+					t.Fatal(err)
+				}
+				for i := 12; i < len(b)-20; i++ {
+					b[i] ^= 0x55
+				}
+				os.Remove(p)
+				if err := os.WriteFile(p, b, 0o600); err != nil {
+					t.Fatal(err)
+				}
+			}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			repo := gittest.New(t)
+			repo.Write(map[string]string{"a": "1"}).Commit("one")
+			server, err := gitserver.New(gitserver.Options{Root: repo.Root})
+			if err != nil {
+				t.Fatal(err)
+			}
+			running, err := server.Listen("127.0.0.1:0", nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(running.Close)
+			dir := t.TempDir()
+			hub := startHub(t, dir)
+			hub.Follow("app", source.Want{URL: running.URL + "/repo.git"})
+			<-hub.RefreshApp("app").Done()
+			mirrors, _ := filepath.Glob(filepath.Join(dir, "git", "mirrors", "*"))
+			damage(t, mirrors[0])
+			next := repo.Write(map[string]string{"a": "2"}).Commit("two")
+			<-hub.RefreshApp("app").Done()
+			deadline := time.Now().Add(20 * time.Second)
+			for {
+				snap, err := hub.Snapshot(t.Context(), "app")
+				if err == nil {
+					var b []byte
+					if b, err = snap.Tree.ReadFile("a"); err == nil && string(b) == "2" && snap.Commit.Hash == next {
+						return
+					}
+				}
+				if time.Now().After(deadline) {
+					state, _ := hub.State("app")
+					t.Fatalf("not repaired: %v, state %+v", err, state)
+				}
+				<-hub.RefreshApp("app").Done()
+			}
+		})
 	}
 }
 

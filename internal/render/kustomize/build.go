@@ -74,6 +74,7 @@ func IsKustomizationName(name string) bool {
 // Errors that the repository caused are [*fault.Error]. text asks for
 // [Output.Text].
 func Build(ctx context.Context, tree *traced.Tree, dir string, lim limit.Limits, text bool) (*Output, error) {
+	guardLog()
 	c := newChecker(tree, lim)
 	var plan *node
 	var err error
@@ -174,7 +175,7 @@ func nameCommand(m resmap.ResMap) error {
 // released by defers, so it is usable afterwards.
 func recovered(err *error) {
 	if p := recover(); p != nil {
-		*err = fault.New(fault.RendererCrashed, "", 0, "kustomize crashed: %s", shorten(fmt.Sprint(p)))
+		*err = fault.New(fault.RendererCrashed, "", 0, "kustomize crashed: %s", shorten(readable(fmt.Sprint(p))))
 	}
 }
 

@@ -333,11 +333,13 @@ func (c *checker) patches(n *node) error {
 			return err
 		}
 	}
+	//lint:ignore SA1019 people still use the deprecated fields
 	for _, p := range n.kust.PatchesJson6902 {
 		if err := c.patch(n, "patchesJson6902", p.Path, p.Patch); err != nil {
 			return err
 		}
 	}
+	//lint:ignore SA1019 people still use the deprecated fields
 	for _, p := range n.kust.PatchesStrategicMerge {
 		if err := c.strategicMerge(n, n.dir, place{n.file, "patchesStrategicMerge"}, string(p)); err != nil {
 			return err

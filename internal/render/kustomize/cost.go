@@ -65,6 +65,7 @@ func (c *checker) addCost(n *node) error {
 			WithHint("split it into several Apps")
 	case total.own*max(total.objects, 1) > c.lim.WorkBytes:
 		return tooMuchWork(n.file, "its transformations are too large for so many objects")
+	//lint:ignore SA1019 people still use the deprecated field
 	case len(n.kust.Vars) > 0 && c.refs*max(total.largest, 1) > c.lim.WorkBytes:
 		return tooMuchWork(n.file, "its vars may make the objects too large")
 	}

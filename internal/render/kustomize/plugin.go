@@ -4,6 +4,7 @@ import (
 	"reflect"
 	"strings"
 
+	//lint:ignore SA1019 the plugins' own types decode their configuration as they do
 	"sigs.k8s.io/kustomize/api/builtins"
 	"sigs.k8s.io/kustomize/api/konfig"
 	"sigs.k8s.io/kustomize/api/resmap"

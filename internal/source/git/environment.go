@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 )
 
 // settings is configuration for every git process, in the place where git
@@ -71,7 +72,7 @@ func (s *Store) environment(u URL, c Credentials, gitDir string) ([]string, erro
 		"GIT_TERMINAL_PROMPT=0",
 		"GIT_ASKPASS=",
 		"SSH_ASKPASS=",
-		"GIT_CEILING_DIRECTORIES=" + s.private,
+		"GIT_CEILING_DIRECTORIES=" + filepath.Dir(s.private), // a repository around the cache is not ours
 		"GIT_NO_LAZY_FETCH=1",
 		"GIT_NO_REPLACE_OBJECTS=1",
 		"GIT_ADVICE=0",
@@ -91,8 +92,8 @@ func (s *Store) environment(u URL, c Credentials, gitDir string) ([]string, erro
 	case "file":
 		// The server side of a local fetch drops GIT_CONFIG_COUNT and reads
 		// safe.directory from a file only.
-		name, err := s.privateFile("local", "[safe]\n\tdirectory = "+strconv.Quote(u.path)+
-			"\n\tdirectory = "+strconv.Quote(filepath.Join(u.path, ".git"))+"\n[core]\n\thooksPath = "+os.DevNull+"\n")
+		name, err := s.privateFile("local", "[safe]\n\tdirectory = "+quoteConfig(u.path)+
+			"\n\tdirectory = "+quoteConfig(filepath.Join(u.path, ".git"))+"\n[core]\n\thooksPath = "+os.DevNull+"\n")
 		if err != nil {
 			return nil, err
 		}
@@ -121,6 +122,12 @@ func (s *Store) environment(u URL, c Credentials, gitDir string) ([]string, erro
 		env = append(env, "GIT_CONFIG_KEY_"+n+"="+p[0], "GIT_CONFIG_VALUE_"+n+"="+p[1])
 	}
 	return env, nil
+}
+
+// quoteConfig quotes a value for a git configuration file. It has no line
+// breaks; ParseURL saw to that.
+func quoteConfig(s string) string {
+	return `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(s) + `"`
 }
 
 // privateFile writes content, which is no secret, to a file named by its hash

@@ -26,6 +26,8 @@ func TestParseURL(t *testing.T) {
 		{"host:repo", "host:repo", ""},
 		{"file:///srv/r/", "file:///srv/r", ""},
 		{"/srv//r", "file:///srv/r", ""},
+		{"/srv/my repo", "file:///srv/my%20repo", "folders of people have spaces"},
+		{"/srv/r\nx", "", "line break"},
 		{"https://user:pass@host/r", "", "credentials"},
 		{"https://token@host/r", "", "a token as the user"},
 		{"ssh://git:pass@host/r", "", "credentials"},
@@ -92,7 +94,8 @@ func FuzzParseURL(f *testing.F) {
 			return
 		}
 		c := u.String()
-		if strings.HasPrefix(c, "-") || strings.Contains(c, "::") && !strings.Contains(c, "[") && u.scheme != "file" && strings.Index(c, "::") < strings.Index(c+"/", "/") {
+		// git takes what stands before a first "::" for a remote helper.
+		if before, after, _ := strings.Cut(c, ":"); strings.HasPrefix(c, "-") || strings.HasPrefix(after, ":") && !strings.Contains(before, "@") {
 			t.Errorf("%q became %q, which git could misunderstand", s, c)
 		}
 		if strings.ContainsFunc(c, unicode.IsControl) {

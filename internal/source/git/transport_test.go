@@ -291,6 +291,24 @@ func TestUsersConfigurationIsNotRead(t *testing.T) {
 	}
 }
 
+// The cache may lie in a working copy whose configuration is somebody's.
+func TestRepositoryAroundTheCacheIsNotRead(t *testing.T) {
+	repo := gittest.New(t)
+	want := repo.Write(map[string]string{"a": "1"}).Commit("one")
+	around := t.TempDir()
+	repo.Git("clone", "-q", repo.Dir(), filepath.Join(around, "work"))
+	config, err := os.OpenFile(filepath.Join(around, "work", ".git", "config"), os.O_APPEND|os.O_WRONLY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	fmt.Fprint(config, "[url \"http://127.0.0.1:1/\"]\n\tinsteadOf = http://\n")
+	config.Close()
+	s := newStore(t, git.Options{Dir: filepath.Join(around, "work", "cache")})
+	if got := fetched(t, mirrorOf(t, s, serve(t, repo, gitserver.Options{}, nil)), git.Credentials{}, "HEAD"); got != want {
+		t.Errorf("fetched %s, want %s", got, want)
+	}
+}
+
 func TestProxy(t *testing.T) {
 	repo := gittest.New(t)
 	repo.Write(map[string]string{"a": "1"}).Commit("one")
@@ -347,6 +365,11 @@ func TestLocalRepositories(t *testing.T) {
 	open := newStore(t, git.Options{AllowLocal: true})
 	m := mirrorOf(t, open, repo.Dir())
 	if got := fetched(t, m, git.Credentials{}, "HEAD"); got != want {
+		t.Errorf("fetched %s, want %s", got, want)
+	}
+	odd := gittest.NewIn(t, t.TempDir(), "qu\"ote; ünï #x.git")
+	want = odd.Write(map[string]string{"a": "1"}).Commit("one")
+	if got := fetched(t, mirrorOf(t, open, odd.Dir()), git.Credentials{}, "HEAD"); got != want {
 		t.Errorf("fetched %s, want %s", got, want)
 	}
 	_, err = mirrorOf(t, open, filepath.Join(repo.Root, "none")).ListRefs(t.Context(), git.Credentials{}, []string{"HEAD"})

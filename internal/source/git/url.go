@@ -73,10 +73,10 @@ func ParseURL(s string) (URL, error) {
 		return URL{}, badURL(s[:64]+"…", "the URL is longer than %d bytes", maxURL)
 	case strings.HasPrefix(s, "-"):
 		return URL{}, badURL(s, "a URL cannot start with a dash")
-	case strings.ContainsFunc(s, func(r rune) bool { return r <= ' ' || r == 0x7f || r == '\\' || r == 0xfffd }):
-		return URL{}, badURL("", "the URL has a space, a backslash or a control character in it")
 	case strings.HasPrefix(s, "/"):
 		return localURL(s, s)
+	case strings.ContainsFunc(s, func(r rune) bool { return r <= ' ' || r == 0x7f || r == '\\' || r == 0xfffd }):
+		return URL{}, badURL("", "the URL has a space, a backslash or a control character in it")
 	}
 	if i := strings.Index(s, "://"); i >= 0 {
 		return parseFull(s)
