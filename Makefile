@@ -116,6 +116,7 @@ generate: bin/controller-gen ## Write the generated files: deep copies, CRDs, re
 	  object output:object:dir=$(GEN_ROOT)/api/v1alpha1 \
 	  crd output:crd:dir=$(GEN_ROOT)/internal/install/crds
 	@go run ./hack/apidocs -crds $(GEN_ROOT)/internal/install/crds -out $(GEN_ROOT)/docs/reference
+	@go run ./hack/clidocs -out $(GEN_ROOT)/docs/reference
 
 .PHONY: verify-generated
 verify-generated: ## Check that the generated files are what generate writes.

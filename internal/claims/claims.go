@@ -33,7 +33,8 @@ type Following struct {
 	Ref  string // what it follows there, in a form that is equal for equal refs
 }
 
-// Judgement is what an App turned out to want.
+// Judgement is what an App turned out to want. The zero Judgement is that of an
+// App which is being deleted: it wants nothing, at whatever commit.
 type Judgement struct {
 	Commit string
 	// Wants are the keys of the desired objects in order (object.Key.Compare).
@@ -52,8 +53,28 @@ type Claims struct {
 
 	mu      sync.Mutex
 	apps    map[object.App]*claim
-	repos   map[string]map[object.App]bool
-	waiting map[object.App]bool // to be told at every change
+	repos   map[string]*repo
+	refs    map[Following]*ref
+	waiting map[object.App]bool // to be told at the next change
+}
+
+// repo is what is kept of the Apps of one repository, so that asking about all
+// of them does not mean to look at each.
+type repo struct {
+	apps    int
+	holding map[object.App]bool // those that keep others from pruning
+	parents map[object.App]bool // those that want Apps
+}
+
+// ref is what is kept of the Apps that follow one ref.
+type ref struct {
+	apps     map[object.App]bool
+	reported map[string]int // Apps by the commit that they have been reported at
+	told     string         // commit up to which it is known to be judged
+}
+
+func (r *ref) complete(commit string) bool {
+	return commit != "" && commit != r.told && r.reported[commit] == len(r.apps)
 }
 
 type claim struct {
@@ -63,8 +84,14 @@ type claim struct {
 	reported  string
 	failed    bool
 	paused    bool
+	leaving   bool // being deleted
 	wants     []object.Key
 	children  []object.App // Apps among wants
+}
+
+// settled tells whether what the App wants at its commit is known.
+func (cl *claim) settled() bool {
+	return cl.leaving || cl.judged != "" && cl.judged == cl.target && !cl.failed
 }
 
 // New returns claims that tell waiting Apps through notify, which is called
@@ -73,7 +100,8 @@ func New(notify func(object.App)) *Claims {
 	return &Claims{
 		notify:  notify,
 		apps:    map[object.App]*claim{},
-		repos:   map[string]map[object.App]bool{},
+		repos:   map[string]*repo{},
+		refs:    map[Following]*ref{},
 		waiting: map[object.App]bool{},
 	}
 }
@@ -86,50 +114,131 @@ func (c *Claims) Know(app object.App, f Following) {
 		c.mu.Unlock()
 		return
 	}
+	var behind []object.App
 	if cl == nil {
 		cl = &claim{}
 		c.apps[app] = cl
 	} else {
-		c.leaveRepo(app, cl)
+		behind = c.leave(app, cl)
 		cl.target, cl.judged, cl.reported = "", "", ""
 	}
 	cl.following = f
 	if c.repos[f.Repo] == nil {
-		c.repos[f.Repo] = map[object.App]bool{}
+		c.repos[f.Repo] = &repo{holding: map[object.App]bool{}, parents: map[object.App]bool{}}
 	}
-	c.repos[f.Repo][app] = true
-	c.unlockAndTell()
+	c.repos[f.Repo].apps++
+	if !cl.leaving {
+		c.joinRef(app, cl)
+	}
+	c.place(app, cl)
+	c.unlockAndTell(behind...)
 }
 
-func (c *Claims) leaveRepo(app object.App, cl *claim) {
-	m := c.repos[cl.following.Repo]
-	delete(m, app)
-	if len(m) == 0 {
+// joinRef makes a ref wait for the reports of an App.
+func (c *Claims) joinRef(app object.App, cl *claim) {
+	f := c.refs[cl.following]
+	if f == nil {
+		f = &ref{apps: map[object.App]bool{}, reported: map[string]int{}}
+		c.refs[cl.following] = f
+	}
+	f.apps[app] = true
+	f.count(cl.reported, +1)
+}
+
+// place puts an App among those of its repository that hold others back or want
+// Apps, or takes it off.
+func (c *Claims) place(app object.App, cl *claim) {
+	r := c.repos[cl.following.Repo]
+	put := func(set map[object.App]bool, in bool) {
+		if in {
+			set[app] = true
+		} else {
+			delete(set, app)
+		}
+	}
+	put(r.holding, !cl.settled())
+	put(r.parents, len(cl.children) > 0 && !cl.paused)
+}
+
+// leave takes an App off what it follows. It returns the Apps that have to be
+// told of that, as leaveRef does.
+func (c *Claims) leave(app object.App, cl *claim) []object.App {
+	r := c.repos[cl.following.Repo]
+	delete(r.holding, app)
+	delete(r.parents, app)
+	if r.apps--; r.apps == 0 {
 		delete(c.repos, cl.following.Repo)
+	}
+	return c.leaveRef(app, cl)
+}
+
+// leaveRef makes a ref no longer wait for the reports of an App. It returns an
+// App that has to be told: if the one that left was the last that had not been
+// reported, nobody else would find out that the ref is now judged.
+func (c *Claims) leaveRef(app object.App, cl *claim) []object.App {
+	f := c.refs[cl.following]
+	if f == nil || !f.apps[app] {
+		return nil
+	}
+	delete(f.apps, app)
+	f.count(cl.reported, -1)
+	if len(f.apps) == 0 {
+		delete(c.refs, cl.following)
+		return nil
+	}
+	for other := range f.apps {
+		if f.complete(c.apps[other].reported) {
+			return []object.App{other}
+		}
+		break // it is complete when all of them are at one commit
+	}
+	return nil
+}
+
+// count adds n to the Apps that have been reported at a commit.
+func (r *ref) count(commit string, n int) {
+	if commit == "" {
+		return
+	}
+	if r.reported[commit] += n; r.reported[commit] <= 0 {
+		delete(r.reported, commit)
 	}
 }
 
 // Forget says that an App no longer exists.
 func (c *Claims) Forget(app object.App) {
 	c.mu.Lock()
-	if cl := c.apps[app]; cl != nil {
-		c.leaveRepo(app, cl)
-		delete(c.apps, app)
-	}
 	delete(c.waiting, app)
-	c.unlockAndTell()
+	cl := c.apps[app]
+	if cl == nil {
+		c.mu.Unlock()
+		return
+	}
+	behind := c.leave(app, cl)
+	delete(c.apps, app)
+	c.unlockAndTell(behind...)
 }
 
 // Target says which commit the ref that an App follows stands at.
 func (c *Claims) Target(app object.App, commit string) {
 	c.mu.Lock()
-	defer c.mu.Unlock()
-	if cl := c.apps[app]; cl != nil {
-		cl.target = commit
+	cl := c.apps[app]
+	if cl == nil || cl.target == commit {
+		c.mu.Unlock()
+		return
 	}
+	before := cl.settled()
+	cl.target = commit
+	c.place(app, cl)
+	if cl.settled() == before {
+		c.mu.Unlock()
+		return
+	}
+	c.unlockAndTell()
 }
 
-// Judge says what an App wants.
+// Judge says what an App wants. Those that wait are told only if that is news:
+// two waiting Apps would otherwise wake each other for ever.
 func (c *Claims) Judge(app object.App, j Judgement) {
 	c.mu.Lock()
 	cl := c.apps[app]
@@ -137,11 +246,26 @@ func (c *Claims) Judge(app object.App, j Judgement) {
 		c.mu.Unlock()
 		return
 	}
-	cl.judged, cl.failed, cl.paused = j.Commit, j.Failed, j.Paused
-	if !j.Failed {
+	leaving := j.Commit == "" && !j.Failed
+	news := cl.judged != j.Commit || cl.failed != j.Failed || cl.paused != j.Paused || cl.leaving != leaving
+	var behind []object.App
+	switch {
+	case leaving && !cl.leaving:
+		behind = c.leaveRef(app, cl)
+	case cl.leaving && !leaving:
+		c.joinRef(app, cl)
+	}
+	cl.judged, cl.failed, cl.paused, cl.leaving = j.Commit, j.Failed, j.Paused, leaving
+	if !j.Failed && !slices.Equal(cl.wants, j.Wants) {
+		news = true
 		cl.wants, cl.children = j.Wants, children(j.Wants)
 	}
-	c.unlockAndTell()
+	if !news {
+		c.mu.Unlock()
+		return
+	}
+	c.place(app, cl)
+	c.unlockAndTell(behind...)
 }
 
 // children picks the Apps among keys.
@@ -156,28 +280,35 @@ func children(keys []object.Key) []object.App {
 }
 
 // Report says that an App's status tells what a commit means for it. It returns
-// true when with this every App that follows the same ref has been reported at
-// the commit.
+// true, once for a commit, when every App that follows the same ref has been
+// reported at it.
 func (c *Claims) Report(app object.App, commit string) (complete bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	cl := c.apps[app]
-	if cl == nil || cl.reported == commit {
+	if cl == nil {
 		return false
 	}
-	cl.reported = commit
-	for other := range c.repos[cl.following.Repo] {
-		o := c.apps[other]
-		if o.following == cl.following && o.reported != commit {
-			return false
-		}
+	f := c.refs[cl.following]
+	if f == nil || !f.apps[app] {
+		return false // it is being deleted: the ref does not wait for it
 	}
+	if cl.reported != commit {
+		f.count(cl.reported, -1)
+		f.count(commit, +1)
+		cl.reported = commit
+	}
+	if !f.complete(commit) {
+		return false
+	}
+	f.told = commit
 	return true
 }
 
-// unlockAndTell releases the lock and wakes every App that waits.
-func (c *Claims) unlockAndTell() {
-	apps := slices.Collect(maps.Keys(c.waiting))
+// unlockAndTell releases the lock and wakes every App that waits, and some
+// others.
+func (c *Claims) unlockAndTell(others ...object.App) {
+	apps := append(slices.Collect(maps.Keys(c.waiting)), others...)
 	clear(c.waiting)
 	c.mu.Unlock()
 	for _, a := range apps {
@@ -191,6 +322,13 @@ func (c *Claims) Wait(app object.App) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.waiting[app] = true
+}
+
+// Moved says that an App has got hold of objects: who waited for it to take
+// something over can see now whether it has.
+func (c *Claims) Moved() {
+	c.mu.Lock()
+	c.unlockAndTell()
 }
 
 // Blocker is an App that keeps others of its repository from pruning.
@@ -211,21 +349,17 @@ func (c *Claims) Barrier(app object.App) []Blocker {
 		return nil
 	}
 	var out []Blocker
-	for other := range c.repos[cl.following.Repo] {
-		o := c.apps[other]
-		for _, child := range o.children {
-			if c.apps[child] == nil && !o.paused {
+	r := c.repos[cl.following.Repo]
+	for parent := range r.parents {
+		for _, child := range c.apps[parent].children {
+			if c.apps[child] == nil {
 				out = append(out, Blocker{App: child})
 			}
 		}
-		switch {
-		case other == app:
-		case o.judged == "" || o.judged != o.target:
-			// One that never had anything and can't be fetched has no claim to
-			// hand over, but nothing says so before it was looked at.
+	}
+	for other := range r.holding {
+		if o := c.apps[other]; other != app {
 			out = append(out, Blocker{App: other, Failed: o.failed && o.judged == o.target})
-		case o.failed:
-			out = append(out, Blocker{App: other, Failed: true})
 		}
 	}
 	slices.SortFunc(out, func(a, b Blocker) int { return a.App.Compare(b.App) })
@@ -234,7 +368,7 @@ func (c *Claims) Barrier(app object.App) []Blocker {
 
 // Wants tells whether an App wants an object. An App that is known and has not
 // been judged at its commit wants everything, to be on the safe side; one that
-// does not exist wants nothing.
+// does not exist or is being deleted wants nothing.
 func (c *Claims) Wants(app object.App, k object.Key) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -242,10 +376,7 @@ func (c *Claims) Wants(app object.App, k object.Key) bool {
 	if cl == nil {
 		return false
 	}
-	if cl.judged == "" || cl.judged != cl.target || cl.failed {
-		return true
-	}
-	return cl.has(k)
+	return !cl.settled() || cl.has(k)
 }
 
 func (cl *claim) has(k object.Key) bool {

@@ -62,7 +62,16 @@ func Main(args []string, s Streams) int {
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	root := newRoot(programName(args[0]), s)
+	root := Root(programName(args[0]), s)
+	// Whatever goes wrong before a command begins is a wrong command line.
+	began := false
+	for _, c := range root.Commands() {
+		run := c.RunE
+		c.RunE = func(c *cobra.Command, args []string) error {
+			began = true
+			return run(c, args)
+		}
+	}
 	root.SetArgs(args[1:])
 	err := root.ExecuteContext(ctx)
 	if err == nil {
@@ -71,9 +80,12 @@ func Main(args []string, s Streams) int {
 	var exit *exitError
 	if !errors.As(err, &exit) {
 		exit = &exitError{exitFailed, err}
+		if !began {
+			exit = &exitError{exitUsage, fmt.Errorf("%w; see %s --help", err, root.DisplayName())}
+		}
 	}
 	if exit.err != nil {
-		fmt.Fprintf(s.Err, "%s: %v\n", root.Name(), exit.err)
+		fmt.Fprintf(s.Err, "%s: %s\n", root.Name(), cleanLines(exit.err.Error()))
 	}
 	return exit.code
 }
@@ -86,10 +98,16 @@ func programName(arg0 string) string {
 	return "abide"
 }
 
-func newRoot(name string, s Streams) *cobra.Command {
+// Root returns the command tree, of which name is what people type: abide or
+// kubectl abide.
+func Root(name string, s Streams) *cobra.Command {
 	root := &cobra.Command{
-		Use:           "abide",
-		Short:         "Keep running systems in agreement with Git",
+		Use:   "abide",
+		Short: "Keep running systems in agreement with Git",
+		Long: "abide keeps running systems in agreement with Git.\n\n" +
+			"Exit codes: 0 done; 1 failed; 2 the command line is wrong; 3 a wait ran into its time\n" +
+			"limit; 4 a diff found differences (with --exit-code). Colour is used on a terminal only,\n" +
+			"and never when NO_COLOR is set.",
 		SilenceUsage:  true,
 		SilenceErrors: true,
 		Annotations:   map[string]string{cobra.CommandDisplayNameAnnotation: name},
@@ -100,6 +118,10 @@ func newRoot(name string, s Streams) *cobra.Command {
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
 		return &exitError{exitUsage, fmt.Errorf("%w; see %s --help", err, c.CommandPath())}
 	})
-	root.AddCommand(newUp(s), newController(s))
+	root.AddCommand(
+		newUp(s), newGet(s), newStatus(s), newDiff(s), newSync(s), newWait(s),
+		newApprove(s), newPause(s), newResume(s),
+		newRender(s), newInstall(s), newUninstall(s), newVersion(s), newController(s),
+	)
 	return root
 }

@@ -36,7 +36,12 @@ func newController(s Streams) *cobra.Command {
 			"It works on the cluster of --kubeconfig or, inside a pod, on its own. Every flag can\n" +
 			"be given as an environment variable as well: --cache-dir is ABIDE_CACHE_DIR.",
 		Args: noArgs,
-		RunE: func(c *cobra.Command, _ []string) error { return runController(c.Context(), s, o) },
+		RunE: func(c *cobra.Command, _ []string) error {
+			if err := fromEnvironment(c.Flags(), os.LookupEnv); err != nil {
+				return err
+			}
+			return runController(c.Context(), s, o)
+		},
 	}
 	f := c.Flags()
 	f.StringVar(&o.kubeconfig, "kubeconfig", "", "kubeconfig `file` of the cluster; without it, the cluster this runs in, or the usual kubeconfig")

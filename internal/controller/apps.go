@@ -50,6 +50,7 @@ type Apps struct {
 
 	mu        sync.Mutex
 	written   map[object.App]writtenStatus
+	passes    map[object.App]time.Time // when an App began to wait in passing
 	refreshes map[object.App]*refresh
 }
 
@@ -94,8 +95,16 @@ func (a *Apps) Reconcile(ctx context.Context, req reconcile.Request) (reconcile.
 		return reconcile.Result{}, nil // going down: a status of a broken-off run helps nobody
 	}
 	a.emit(&app, &out)
+	if !out.Passing {
+		a.mu.Lock()
+		delete(a.passes, id)
+		a.mu.Unlock()
+	}
 	if out.Finished {
 		return reconcile.Result{}, a.release(ctx, id, &app)
+	}
+	if out.Passing && a.firstPass(id) {
+		return reconcile.Result{RequeueAfter: passing}, nil
 	}
 	if err := a.writeStatus(ctx, id, &app, &out); err != nil {
 		return reconcile.Result{}, client.IgnoreNotFound(err)
@@ -104,6 +113,25 @@ func (a *Apps) Reconcile(ctx context.Context, req reconcile.Request) (reconcile.
 		a.Refs.Judged(refKey{url: app.Spec.Source.Repo, ref: refOf(&app).String()}, out.Head.Ref, out.Reported)
 	}
 	return reconcile.Result{RequeueAfter: out.Again}, nil
+}
+
+// passing is how long a wait may last that is not written down.
+const passing = time.Second
+
+// firstPass tells whether a wait in passing has not lasted yet. It is over with
+// the first run that does not end in one.
+func (a *Apps) firstPass(id object.App) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	since, waits := a.passes[id]
+	if !waits {
+		if a.passes == nil {
+			a.passes = map[object.App]time.Time{}
+		}
+		a.passes[id] = a.Now()
+		return true
+	}
+	return a.Now().Sub(since) < passing
 }
 
 // begin prepares, once, what the first run needs, and tells the claims of every
@@ -123,9 +151,7 @@ func (a *Apps) begin(ctx context.Context) error {
 	}
 	for i := range apps.Items {
 		app := &apps.Items[i]
-		if app.DeletionTimestamp == nil {
-			a.Claims.Know(object.App{Namespace: app.Namespace, Name: app.Name}, following(app))
-		}
+		a.Claims.Know(object.App{Namespace: app.Namespace, Name: app.Name}, following(app))
 	}
 	a.prepared = true
 	return nil
@@ -146,12 +172,15 @@ func refOf(app *v1alpha1.App) source.Ref {
 // run follows the App's source and runs the pipeline.
 func (a *Apps) run(ctx context.Context, id object.App, app *v1alpha1.App) pipeline.Outcome {
 	in := pipeline.Input{App: app}
+	// Also an App that is being deleted has to wait for those that may take over
+	// what it owns.
+	a.Claims.Know(id, following(app))
 	if app.DeletionTimestamp == nil {
 		want, err := a.Repositories.Want(ctx, app)
 		if err != nil {
+			a.unread(id)
 			return pipeline.Failed(err)
 		}
-		a.Claims.Know(id, following(app))
 		a.Hub.Follow(id.String(), want)
 		a.refresh(id, app)
 		if st, ok := a.Hub.State(id.String()); ok && st.Revision.Hash != "" {
@@ -168,6 +197,14 @@ func (a *Apps) run(ctx context.Context, id object.App, app *v1alpha1.App) pipeli
 		}
 	}
 	return a.Pipeline.Run(ctx, in)
+}
+
+// unread says that an App can't be told what it wants. One that could be told
+// before still wants that.
+func (a *Apps) unread(id object.App) {
+	if _, known := a.Hub.State(id.String()); !known {
+		a.Claims.Judge(id, claims.Judgement{Failed: true})
+	}
 }
 
 // acts reads what people have said about an App.

@@ -9,17 +9,23 @@ import (
 type refresh struct {
 	requested string
 	done      bool
+	// seen: the look was over before the present run began, so that what the run
+	// says is about what the look found.
+	seen bool
 }
 
 // refresh starts the look that the annotation asks for, once for each value.
 // The App is woken when the look is over.
 func (a *Apps) refresh(id object.App, app *v1alpha1.App) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if r := a.refreshes[id]; r != nil {
+		r.seen = r.done
+	}
 	value := app.Annotations[v1alpha1.AnnotationRefresh]
 	if value == "" || value == app.Status.Refresh.Observed {
 		return
 	}
-	a.mu.Lock()
-	defer a.mu.Unlock()
 	if a.refreshes == nil {
 		a.refreshes = map[object.App]*refresh{}
 	}
@@ -48,7 +54,7 @@ func (a *Apps) refreshStatus(id object.App, app *v1alpha1.App) v1alpha1.RefreshS
 		return s
 	}
 	s.Requested = r.requested
-	if r.done {
+	if r.seen {
 		s.Observed = r.requested
 	}
 	return s

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/apimachinery/pkg/types"
@@ -62,10 +63,13 @@ func (s *Secrets) Get(ctx context.Context, name types.NamespacedName) (*corev1.S
 	}
 	s.mu.Unlock()
 	w.mu.Lock()
-	secret := w.secret
+	secret, synced := w.secret, w.synced
 	w.mu.Unlock()
-	if secret != nil {
+	switch {
+	case secret != nil:
 		return secret, nil
+	case synced: // the watch tells when it comes
+		return nil, apierrors.NewNotFound(corev1.Resource("secrets"), name.Name)
 	}
 	return s.client.CoreV1().Secrets(name.Namespace).Get(ctx, name.Name, metav1.GetOptions{})
 }

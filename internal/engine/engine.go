@@ -82,6 +82,8 @@ func Scheme() (*runtime.Scheme, error) {
 type Engine struct {
 	mgr    manager.Manager
 	hub    *source.Hub
+	kube   *cluster.Cluster
+	own    string // abide's own namespace
 	closes []func()
 }
 
@@ -119,12 +121,21 @@ func (e *Engine) open(ctx context.Context, o Options) error {
 	if e.mgr, err = newManager(o); err != nil {
 		return err
 	}
-	e.hub, err = wire(ctx, o, e.mgr, gits)
+	if e.kube, err = cluster.New(e.mgr.GetConfig()); err != nil {
+		return err
+	}
+	e.own = o.Namespace
+	e.hub, err = wire(ctx, o, e.mgr, gits, e.kube)
 	return err
 }
 
 // Run runs abide until ctx ends.
-func (e *Engine) Run(ctx context.Context) error { return e.mgr.Start(ctx) }
+func (e *Engine) Run(ctx context.Context) error {
+	if err := ensureNamespace(ctx, e.kube, e.own); err != nil {
+		return fmt.Errorf("abide's own namespace %s: %w", e.own, err)
+	}
+	return e.mgr.Start(ctx)
+}
 
 // Refresh looks at a repository at once, as a webhook would have it do.
 func (e *Engine) Refresh(url string) { e.hub.RefreshURL(url) }
@@ -180,11 +191,7 @@ func newManager(o Options) (manager.Manager, error) {
 }
 
 // wire makes every part and tells it of the others.
-func wire(ctx context.Context, o Options, mgr manager.Manager, gits *git.Store) (*source.Hub, error) {
-	kube, err := cluster.New(mgr.GetConfig())
-	if err != nil {
-		return nil, err
-	}
+func wire(ctx context.Context, o Options, mgr manager.Manager, gits *git.Store, kube *cluster.Cluster) (*source.Hub, error) {
 	clientset, err := kubernetes.NewForConfigAndClient(mgr.GetConfig(), mgr.GetHTTPClient())
 	if err != nil {
 		return nil, err
@@ -232,7 +239,6 @@ func wire(ctx context.Context, o Options, mgr manager.Manager, gits *git.Store) 
 		Events: mgr.GetEventRecorder("abide"), Now: time.Now, Log: o.Log, Observed: o.Outcome,
 		Prepare: func(ctx context.Context) error {
 			return errors.Join(
-				ensureNamespace(ctx, kube, o.Namespace),
 				kube.Kinds.Refresh(ctx, time.Time{}), inventories.Load(ctx), refs.Load(ctx))
 		},
 	}

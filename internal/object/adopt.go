@@ -43,9 +43,11 @@ func AdoptedFields(live *unstructured.Unstructured) (fields []any, changed bool)
 		tree, _ := e["fieldsV1"].(map[string]any)
 		manager, _ := e["manager"].(string)
 		ours := manager == v1alpha1.FieldManager && e["operation"] == "Apply"
-		theirs := declarative[manager]
+		// What abide wrote by other means than an apply (a replace) counts as well:
+		// else removing a field from Git would leave that other claim on it.
+		theirs := declarative[manager] || manager == v1alpha1.FieldManager
 		switch {
-		case e["subresource"] != nil || e["apiVersion"] != live.GetAPIVersion() || !ours && !theirs:
+		case !wholeObject(e) || e["apiVersion"] != live.GetAPIVersion() || !ours && !theirs:
 			fields = append(fields, raw)
 		case ours:
 			own = e

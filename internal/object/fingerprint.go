@@ -2,14 +2,11 @@ package object
 
 import (
 	"crypto/sha256"
+	"encoding/binary"
 	"encoding/hex"
 	"encoding/json"
-	"hash"
-	"io"
 	"maps"
-	"reflect"
 	"slices"
-	"strconv"
 	"strings"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -51,7 +48,7 @@ func Fingerprint(u *unstructured.Unstructured) Print {
 		if fields == nil {
 			continue
 		}
-		if e["manager"] == v1alpha1.FieldManager && e["operation"] == "Apply" && e["subresource"] == nil {
+		if e["manager"] == v1alpha1.FieldManager && e["operation"] == "Apply" && wholeObject(e) {
 			own = fields
 			p.APIVersion, _ = e["apiVersion"].(string)
 			continue
@@ -61,39 +58,49 @@ func Fingerprint(u *unstructured.Unstructured) Print {
 	if own == nil {
 		return Print{}
 	}
-	h := sha256.New()
-	hashOwned(h, own, u.Object, others)
-	p.Fingerprint = hex.EncodeToString(h.Sum(nil)[:16])
+	sum := sha256.Sum256(appendOwned(nil, own, u.Object, others))
+	p.Fingerprint = hex.EncodeToString(sum[:16])
 	return p
 }
 
-// hashOwned walks the tree of owned fields beside the value.
-func hashOwned(h hash.Hash, own map[string]any, v any, others []map[string]any) {
+// wholeObject tells the entries of writes to the object itself from those of
+// writes to a subresource, such as status and scale.
+func wholeObject(entry map[string]any) bool {
+	sub, _ := entry["subresource"].(string)
+	return sub == ""
+}
+
+// appendOwned walks the tree of owned fields beside the value and appends what
+// is hashed of it to b.
+func appendOwned(b []byte, own map[string]any, v any, others []map[string]any) []byte {
+	list := newItems(v)
 	for _, k := range slices.Sorted(maps.Keys(own)) {
-		io.WriteString(h, k)
+		b = binary.AppendUvarint(b, uint64(len(k)))
+		b = append(b, k...)
 		if k == "." {
-			h.Write([]byte{1})
 			continue
 		}
-		child, present := child(v, k)
+		child, present := child(v, list, k)
 		if !present {
-			h.Write([]byte{2})
+			b = append(b, 'n')
 			continue
 		}
 		below := descend(others, k)
 		if sub, _ := own[k].(map[string]any); len(sub) > 0 {
-			h.Write([]byte{3})
-			hashOwned(h, sub, child, below)
-			h.Write([]byte{4})
+			b = append(b, '{')
+			b = appendOwned(b, sub, child, below)
+			b = append(b, '}')
 			continue
 		}
-		h.Write([]byte{5})
-		b, err := json.Marshal(without(child, below))
+		text, err := json.Marshal(without(child, below))
 		if err != nil { // a value that came as JSON is JSON
-			continue
+			text = nil
 		}
-		h.Write(b)
+		b = append(b, '=')
+		b = binary.AppendUvarint(b, uint64(len(text)))
+		b = append(b, text...)
 	}
+	return b
 }
 
 // descend returns what the trees hold below k.
@@ -107,77 +114,17 @@ func descend(trees []map[string]any, k string) []map[string]any {
 	return out
 }
 
-// child finds what a path element points at.
-func child(v any, element string) (any, bool) {
-	kind, rest, ok := strings.Cut(element, ":")
-	if !ok {
-		return nil, false
-	}
-	if kind == "f" {
+// child finds what a path element points at; list holds the items of v.
+func child(v any, list *items, element string) (any, bool) {
+	if name, ok := strings.CutPrefix(element, "f:"); ok {
 		m, _ := v.(map[string]any)
-		c, ok := m[rest]
+		c, ok := m[name]
 		return c, ok
 	}
-	list, ok := v.([]any)
-	if !ok {
-		return nil, false
-	}
-	if kind == "i" {
-		i, err := strconv.Atoi(rest)
-		if err != nil || i < 0 || i >= len(list) {
-			return nil, false
-		}
-		return list[i], true
-	}
-	for _, item := range list {
-		if matches(item, kind, rest) {
-			return item, true
-		}
+	if i, ok := list.find(element); ok {
+		return list.list[i], true
 	}
 	return nil, false
-}
-
-// matches tells whether an item of a list is the one that k:… or v:… names.
-func matches(item any, kind, rest string) bool {
-	var want any
-	if err := json.Unmarshal([]byte(rest), &want); err != nil {
-		return false
-	}
-	if kind == "v" {
-		return equal(item, want)
-	}
-	keys, ok := want.(map[string]any)
-	m, isMap := item.(map[string]any)
-	if !ok || !isMap {
-		return false
-	}
-	for k, w := range keys {
-		if !equal(m[k], w) {
-			return false
-		}
-	}
-	return true
-}
-
-// equal compares JSON values that may have come through different decoders:
-// one keeps integers apart, the other does not.
-func equal(a, b any) bool {
-	fa, oka := number(a)
-	fb, okb := number(b)
-	if oka || okb {
-		return oka && okb && fa == fb
-	}
-	return reflect.DeepEqual(a, b)
-}
-
-func number(v any) (float64, bool) {
-	switch n := v.(type) {
-	case int64:
-		return float64(n), true
-	case float64:
-		return n, true
-	}
-	return 0, false
 }
 
 // without returns v less what the trees name below it. v is not changed.
@@ -192,27 +139,45 @@ func without(v any, trees []map[string]any) any {
 			if owned(trees, "f:"+k) {
 				continue
 			}
-			out[k] = without(c, descend(trees, "f:"+k))
+			below := descend(trees, "f:"+k)
+			rest := without(c, below)
+			// The parents of an applied field are not marked as owned: they came
+			// and go with what is below them.
+			if len(below) > 0 && size(rest) == 0 && size(c) > 0 {
+				continue
+			}
+			out[k] = rest
 		}
 		return out
 	case []any:
-		out := make([]any, 0, len(v))
-	items:
-		for i, item := range v {
-			for _, t := range trees {
-				for element := range t {
-					kind, rest, _ := strings.Cut(element, ":")
-					switch {
-					case kind == "i" && rest == strconv.Itoa(i), (kind == "k" || kind == "v") && matches(item, kind, rest):
-						continue items
-					}
+		list, gone := newItems(v), map[int]bool{}
+		for _, t := range trees {
+			for element := range t {
+				if i, ok := list.find(element); ok {
+					gone[i] = true
 				}
 			}
-			out = append(out, item)
+		}
+		out := make([]any, 0, len(v))
+		for i, item := range v {
+			if !gone[i] {
+				out = append(out, item)
+			}
 		}
 		return out
 	}
 	return v
+}
+
+// size is the number of fields or items of v; -1 for a plain value.
+func size(v any) int {
+	switch v := v.(type) {
+	case map[string]any:
+		return len(v)
+	case []any:
+		return len(v)
+	}
+	return -1
 }
 
 // owned tells whether one of the trees holds k itself, not only parts of it.

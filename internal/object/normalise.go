@@ -6,6 +6,8 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"maps"
+	"slices"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 )
@@ -28,8 +30,8 @@ func Normalise(u *unstructured.Unstructured) error {
 			delete(meta, f)
 		}
 		for _, f := range []string{"labels", "annotations"} {
-			if m, present := meta[f]; present && isEmpty(m) {
-				delete(meta, f)
+			if err := checkStrings(meta, f); err != nil {
+				return err
 			}
 		}
 	}
@@ -40,9 +42,28 @@ func Normalise(u *unstructured.Unstructured) error {
 	return nil
 }
 
-func isEmpty(v any) bool {
-	m, ok := v.(map[string]any)
-	return v == nil || ok && len(m) == 0
+// checkStrings refuses labels and annotations that are not a map of strings.
+// Readers of such a map see none at all, and would so miss what the others among
+// them ask for, a protection from pruning for one. An empty map goes.
+func checkStrings(meta map[string]any, field string) error {
+	raw, present := meta[field]
+	if !present {
+		return nil
+	}
+	m, ok := raw.(map[string]any)
+	if raw != nil && !ok {
+		return fmt.Errorf("metadata.%s is not a map of strings", field)
+	}
+	if len(m) == 0 {
+		delete(meta, field)
+		return nil
+	}
+	for _, k := range slices.Sorted(maps.Keys(m)) {
+		if _, ok := m[k].(string); !ok {
+			return fmt.Errorf("metadata.%s: the value of %q is not a string: put it in quotes", field, k)
+		}
+	}
+	return nil
 }
 
 func foldStringData(u *unstructured.Unstructured) error {
@@ -58,12 +79,15 @@ func foldStringData(u *unstructured.Unstructured) error {
 	if !ok {
 		return fmt.Errorf("stringData of a Secret is a map of strings")
 	}
-	data, _ := u.Object["data"].(map[string]any)
-	if data == nil {
-		data = map[string]any{}
+	data, ok := u.Object["data"].(map[string]any)
+	if !ok && u.Object["data"] != nil {
+		return fmt.Errorf("data of a Secret is a map of strings")
 	}
-	for k, v := range plain {
-		s, ok := v.(string)
+	if data == nil {
+		data = make(map[string]any, len(plain))
+	}
+	for _, k := range slices.Sorted(maps.Keys(plain)) {
+		s, ok := plain[k].(string)
 		if !ok {
 			return fmt.Errorf("stringData.%s is not a string: put it in quotes", k)
 		}

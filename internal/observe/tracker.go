@@ -3,6 +3,7 @@ package observe
 import (
 	"context"
 	"log/slog"
+	"slices"
 	"strconv"
 	"sync"
 
@@ -121,7 +122,7 @@ func (t *Tracker) Use(app object.App, kinds []cluster.Kind) []Pending {
 		t.uses[app] = now
 	}
 	for _, gvk := range before {
-		if w := t.watches[gvk]; w != nil && !contains(now, gvk) {
+		if w := t.watches[gvk]; w != nil && !slices.Contains(now, gvk) {
 			t.leave(w, app)
 		}
 	}
@@ -130,15 +131,6 @@ func (t *Tracker) Use(app object.App, kinds []cluster.Kind) []Pending {
 
 // Forget ends the App's use of every kind.
 func (t *Tracker) Forget(app object.App) { t.Use(app, nil) }
-
-func contains(list []schema.GroupVersionKind, g schema.GroupVersionKind) bool {
-	for _, x := range list {
-		if x == g {
-			return true
-		}
-	}
-	return false
-}
 
 // leave takes app off a watch, and ends the watch with its last user. The
 // caller holds the lock.
@@ -200,10 +192,11 @@ func (t *Tracker) Applied(u *unstructured.Unstructured) Record {
 	k := object.KeyOf(u)
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if old, have := t.records[k]; !have || old.UID != r.UID || old.resourceVersion <= r.resourceVersion {
+	// What the watch has seen since stands, and so does what somebody changed.
+	if old, have := t.records[k]; !have || old.resourceVersion <= r.resourceVersion {
 		t.records[k] = r
+		delete(t.changed, k)
 	}
-	delete(t.changed, k)
 	return r
 }
 
@@ -218,8 +211,10 @@ func (t *Tracker) Gone(k object.Key, uid types.UID) {
 }
 
 // reduce makes a record of a live object seen in a version; ok is false if the
-// object does not carry the marks of an App.
+// object does not carry the marks of an App, and of the record only the
+// resourceVersion is set then.
 func reduce(u *unstructured.Unstructured, version string) (r Record, ok bool) {
+	r.resourceVersion = number(u.GetResourceVersion())
 	owner, ok := object.Owner(u)
 	if !ok {
 		return r, false
@@ -229,6 +224,15 @@ func reduce(u *unstructured.Unstructured, version string) (r Record, ok bool) {
 	r.Fingerprint, r.APIVersion = p.Fingerprint, p.APIVersion
 	r.Health, r.Message = health.Of(u)
 	r.version = version
-	r.resourceVersion, _ = strconv.ParseUint(u.GetResourceVersion(), 10, 64)
 	return r, true
+}
+
+// number reads a resourceVersion. They are numbers that grow over all objects of
+// a kind (KEP-5504); 0 for a server that does not keep to that.
+func number(resourceVersion string) uint64 {
+	n, err := strconv.ParseUint(resourceVersion, 10, 64)
+	if err != nil {
+		return 0
+	}
+	return n
 }

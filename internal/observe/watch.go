@@ -105,24 +105,37 @@ func (w *watch) key(namespace, name string) object.Key {
 	return object.Key{Group: w.kind.Group, Kind: w.kind.Kind, Namespace: namespace, Name: name}
 }
 
-// Replace takes a whole list.
-func (w *watch) Replace(list []any, _ string) error {
+// live tells whether the watch is still in use: an event that is under way when
+// its watch ends must not leave a record that nobody would ever remove. The
+// caller holds the lock.
+func (w *watch) live() bool { return w.t.watches[w.kind.GroupVersionKind] == w }
+
+// Replace takes a whole list, as of a resourceVersion.
+func (w *watch) Replace(list []any, resourceVersion string) error {
+	asOf := number(resourceVersion)
 	now := make(map[object.Key]bool, len(list))
 	tell := map[object.App]bool{}
 	toSeen := w.Transformer()
-	w.t.mu.Lock()
+	reduced := make([]*seen, 0, len(list))
 	for _, obj := range list {
 		o, _ := toSeen(obj)
-		s, ok := o.(*seen)
-		if !ok {
-			continue
+		if s, ok := o.(*seen); ok {
+			reduced = append(reduced, s)
 		}
+	}
+	w.t.mu.Lock()
+	if !w.live() {
+		w.t.mu.Unlock()
+		return nil
+	}
+	for _, s := range reduced {
 		k := w.key(s.Namespace, s.Name)
 		now[k] = s.ok
 		w.put(k, s.record, s.ok, nil, tell)
 	}
 	for k, r := range w.t.records {
-		if k.GroupKind() == w.kind.GroupKind() && r.version == w.kind.Version && !now[k] {
+		// What abide has applied since the list was made can't be in it.
+		if k.GroupKind() == w.kind.GroupKind() && r.version == w.kind.Version && !now[k] && r.resourceVersion <= asOf {
 			w.drop(k, tell)
 		}
 	}
@@ -150,7 +163,9 @@ func (w *watch) Update(obj any) error {
 	r, ok := reduce(u, w.kind.Version)
 	tell := map[object.App]bool{}
 	w.t.mu.Lock()
-	w.put(w.key(u.GetNamespace(), u.GetName()), r, ok, u, tell)
+	if w.live() {
+		w.put(w.key(u.GetNamespace(), u.GetName()), r, ok, u, tell)
+	}
 	w.t.mu.Unlock()
 	w.tell(tell)
 	return nil
@@ -165,7 +180,10 @@ func (w *watch) Delete(obj any) error {
 	tell := map[object.App]bool{}
 	k := w.key(u.GetNamespace(), u.GetName())
 	w.t.mu.Lock()
-	if r, have := w.t.records[k]; have && r.UID == u.GetUID() {
+	// The event carries the resourceVersion of the change: if abide has applied
+	// the object since (it puts the label back, or creates it anew), it is there.
+	r, have := w.t.records[k]
+	if have && w.live() && r.version == w.kind.Version && r.UID == u.GetUID() && r.resourceVersion <= number(u.GetResourceVersion()) {
 		w.drop(k, tell)
 	}
 	w.t.mu.Unlock()
@@ -181,14 +199,14 @@ func (w *watch) Resync() error { return nil }
 // shows the same fields under other names. The caller holds the lock.
 func (w *watch) put(k object.Key, r Record, marked bool, u *unstructured.Unstructured, tell map[object.App]bool) {
 	old, have := w.t.records[k]
+	if have && old.resourceVersion > r.resourceVersion {
+		return // older than our own apply
+	}
 	if !marked {
 		if have && old.version == w.kind.Version {
 			w.drop(k, tell)
 		}
 		return
-	}
-	if have && old.UID == r.UID && old.resourceVersion > r.resourceVersion {
-		return // older than our own apply
 	}
 	if applied := versionOf(r.APIVersion); applied != "" && applied != w.kind.Version {
 		other := w.kind.GroupVersionKind

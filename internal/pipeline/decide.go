@@ -3,6 +3,8 @@ package pipeline
 import (
 	"context"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"time"
 
@@ -74,7 +76,7 @@ func (r *run) observe(ctx context.Context) bool {
 		}
 	}
 	if len(pending) > 0 {
-		return r.stop(v1alpha1.StateProgressing, ReasonObserving, "reading what is there of %s", object.GVKString(pending[0].Kind))
+		return r.pass(ReasonObserving, "reading what is there of %s", object.GVKString(pending[0].Kind))
 	}
 	return true
 }
@@ -89,6 +91,7 @@ func (r *run) kindOf(gvk schema.GroupVersionKind) (cluster.Kind, bool) {
 
 // compute makes the plan from what is known now.
 func (r *run) compute(context.Context) bool {
+	maps.Copy(r.facts, r.mem.left)
 	r.plan = plan.Compute(plan.Input{
 		App:       r.id,
 		Desired:   r.desired.list,
@@ -97,7 +100,7 @@ func (r *run) compute(context.Context) bool {
 		Facts:     r.facts,
 		Wants:     r.Claims.Wants,
 		Prune:     r.deleting || r.app.Spec.Sync.Prune == nil || *r.app.Spec.Sync.Prune,
-		Heal:      r.app.Spec.Sync.Heal == nil || *r.app.Spec.Sync.Heal,
+		Heal:      r.heals(),
 	})
 	r.out.Plan = r.plan
 	if r.orphaning != "" {
@@ -109,25 +112,26 @@ func (r *run) compute(context.Context) bool {
 	return r.holdBack() && r.restrain() && r.refuse()
 }
 
+func (r *run) heals() bool { return r.app.Spec.Sync.Heal == nil || *r.app.Spec.Sync.Heal }
+
 // holdBack keeps the plan from deleting what another App may want or takes.
 func (r *run) holdBack() bool {
 	deletes := r.plan.Select(plan.Delete)
 	if len(deletes) == 0 {
 		return true
 	}
-	var failed []string
-	for _, b := range r.Claims.Barrier(r.id) {
-		if !b.Failed {
-			r.Claims.Wait(r.id)
-			return r.stop(r.busy(), ReasonJudging,
-				"before anything is removed, App %s has to be looked at: it may have taken it over", b.App)
-		}
-		failed = append(failed, b.App.String())
+	failed, open, children := r.blockers()
+	if open != "" {
+		r.Claims.Wait(r.id)
+		return r.pass(ReasonJudging, "before anything is removed, %s has to be looked at: it may have taken it over", open)
 	}
 	held := ""
 	switch {
-	case len(failed) > 0 && !r.deleting:
-		held = fmt.Sprintf("it would be removed, but App %s fails and may want it: repair that App first", failed[0])
+	case children != "":
+		// It is this very plan that makes them.
+		held = fmt.Sprintf("it would be removed, but not before %s has been looked at: it may take it over", children)
+	case failed != "" && !r.deleting:
+		held = fmt.Sprintf("it would be removed, but %s fails and may want it: repair that App first", failed)
 	case len(r.desired.unknown) > 0:
 		held = fmt.Sprintf("it would be removed, but not while the API server does not know %s", object.GVKString(r.desired.unknown[0]))
 	}
@@ -148,6 +152,41 @@ func (r *run) holdBack() bool {
 		r.Claims.Wait(r.id)
 	}
 	return true
+}
+
+// blockers names the Apps that keep this one from pruning: those that fail,
+// those that have not been looked at, and of these those that this App has
+// itself to create first. An empty string stands for none.
+func (r *run) blockers() (failed, open, children string) {
+	var f, o, c []object.App
+	for _, b := range r.Claims.Barrier(r.id) {
+		k := object.Key{Group: v1alpha1.Group, Kind: "App", Namespace: b.App.Namespace, Name: b.App.Name}
+		_, child := r.desired.gvks[k]
+		e := r.inventory[k]
+		switch {
+		case b.Failed && len(f) == 0: // one is enough to name
+			f = append(f, b.App)
+		case b.Failed:
+		case child && (e == nil || e.UID == ""):
+			c = append(c, b.App)
+		default:
+			o = append(o, b.App)
+		}
+	}
+	return nameApps(f), nameApps(o), nameApps(c)
+}
+
+// nameApps names one of a few Apps; many come and go too fast to be named, and
+// each name would be a write of the status.
+func nameApps(apps []object.App) string {
+	const few = 3
+	switch {
+	case len(apps) == 0:
+		return ""
+	case len(apps) > few:
+		return "every other App of the repository"
+	}
+	return "App " + apps[0].String()
 }
 
 // restrain slows down the heals of objects that somebody keeps changing back.
@@ -181,7 +220,7 @@ func (r *run) refuse() bool {
 	r.Claims.Wait(r.id)
 	for _, b := range r.Claims.Barrier(r.id) {
 		if !b.Failed {
-			return r.stop(r.busy(), ReasonJudging, "App %s has to be looked at first: it may let go of %s", b.App, refused[0].Key)
+			return r.pass(ReasonJudging, "App %s has to be looked at first: it may let go of %s", b.App, refused[0].Key)
 		}
 	}
 	for _, s := range refused {
@@ -349,6 +388,10 @@ func (r *run) learn(res apply.Result) {
 		f.TrackedBy = object.Tracker(res.Live)
 	}
 	r.facts[k] = f
+	i, ok := slices.BinarySearchFunc(r.desired.list, k, func(d plan.Desired, k object.Key) int { return d.Key.Compare(k) })
+	if ok && r.desired.list[i].Rules.CreateOnly {
+		r.mem.left[k] = f
+	}
 }
 
 // mayDelete decides, for an App that is being deleted, whether what it owns is

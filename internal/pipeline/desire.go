@@ -30,7 +30,8 @@ type desired struct {
 	keys       []object.Key   // the same keys, for claims
 	kinds      []cluster.Kind // each once
 	gvks       map[object.Key]schema.GroupVersionKind
-	unknown    []schema.GroupVersionKind // kinds that the API server does not have
+	unknown    []schema.GroupVersionKind        // kinds that the API server does not have
+	defines    map[schema.GroupVersionKind]bool // kinds that the App itself defines
 	trace      render.Trace
 }
 
@@ -48,7 +49,7 @@ func (r *run) fetch(context.Context) bool {
 			r.out.Err = head.Err
 			return r.stop(v1alpha1.StateFailed, ReasonOf(head.Err, ReasonSourceFailed), "%s", head.Err)
 		}
-		return r.stop(v1alpha1.StateProgressing, ReasonFetching, "fetching %s", r.app.Spec.Source.Repo)
+		return r.pass(ReasonFetching, "fetching %s", r.app.Spec.Source.Repo)
 	}
 	return true
 }
@@ -86,6 +87,7 @@ func (r *run) render(ctx context.Context) bool {
 		r.mem.failures = 0 // a new desired state starts afresh
 	}
 	r.mem.desired = d
+	clear(r.mem.left)
 	return r.want(d)
 }
 
@@ -141,7 +143,8 @@ func (r *run) desire(ctx context.Context, tree snapshot.Tree) (*desired, error) 
 	d := &desired{
 		commit: r.out.Head.Commit, generation: r.app.Generation,
 		renderer: res.Renderer, trace: res.Trace, unknown: unknown,
-		gvks: make(map[object.Key]schema.GroupVersionKind, len(res.Objects)),
+		gvks:    make(map[object.Key]schema.GroupVersionKind, len(res.Objects)),
+		defines: map[schema.GroupVersionKind]bool{},
 	}
 	seen := map[schema.GroupVersionKind]bool{}
 	for i := range res.Objects {
@@ -165,6 +168,9 @@ func (r *run) desire(ctx context.Context, tree snapshot.Tree) (*desired, error) 
 		}
 		gvk := u.GroupVersionKind()
 		d.gvks[k] = gvk
+		for _, v := range served(u) {
+			d.defines[v] = true
+		}
 		d.list = append(d.list, plan.Desired{Key: k, Hash: hash, Rules: rules})
 		if kind, ok := r.Cluster.Kinds.Lookup(gvk); ok && !seen[gvk] {
 			seen[gvk] = true
@@ -229,6 +235,24 @@ func defines(u *unstructured.Unstructured) (gk schema.GroupKind, namespaced, ok 
 	gk.Kind, _, _ = unstructured.NestedString(u.Object, "spec", "names", "kind")
 	scope, _, _ := unstructured.NestedString(u.Object, "spec", "scope")
 	return gk, scope == "Namespaced", gk.Kind != ""
+}
+
+// served reads the kind in each version that a CustomResourceDefinition has
+// served.
+func served(u *unstructured.Unstructured) []schema.GroupVersionKind {
+	gk, _, ok := defines(u)
+	if !ok {
+		return nil
+	}
+	var out []schema.GroupVersionKind
+	versions, _, _ := unstructured.NestedSlice(u.Object, "spec", "versions")
+	for _, raw := range versions {
+		v, _ := raw.(map[string]any)
+		if name, _ := v["name"].(string); v["served"] == true {
+			out = append(out, gk.WithVersion(name))
+		}
+	}
+	return out
 }
 
 // prepare makes of a rendered object what is applied, all but the marks.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -28,6 +27,7 @@ type pendingWrite struct {
 // apply executes the steps that end in an apply, stage by stage. A stage is
 // validated by a dry run as a whole, then written down, then applied.
 func (r *run) apply(ctx context.Context) bool {
+	r.recognise()
 	todo := map[object.Key]bool{}
 	for i := range r.plan.Steps {
 		if r.plan.Steps[i].Applies() {
@@ -57,6 +57,18 @@ func (r *run) apply(ctx context.Context) bool {
 	return r.flush(ctx)
 }
 
+// recognise notes the uids of objects that were created anew and not written
+// down: a run was cut off after the create, or somebody put a copy in its place.
+func (r *run) recognise() {
+	for k, e := range r.inventory {
+		if rec, ok := r.Tracker.Get(k); ok && rec.Owner == r.id && rec.UID != e.UID {
+			now := *e
+			now.UID = rec.UID
+			r.pending.set = append(r.pending.set, now)
+		}
+	}
+}
+
 // superseded tells whether the ref has moved on since the run began.
 func (r *run) superseded() bool {
 	return !r.deleting && r.Source.Head(r.id).Commit != r.out.Head.Commit
@@ -83,16 +95,27 @@ func (r *run) applyStage(ctx context.Context, stage object.Stage, objects map[ob
 		return true
 	}
 	if r.superseded() {
-		return r.stop(v1alpha1.StateProgressing, ReasonSuperseded, "a newer commit has arrived")
+		return r.pass(ReasonSuperseded, "a newer commit has arrived")
 	}
-	dry, ok := r.dryRun(ctx, items, objects)
+	// What is only healed has passed its dry run and stands in the inventory as
+	// it will be: it is applied as it is.
+	var heals []apply.Result
+	news := make([]apply.Item, 0, len(items))
+	for _, it := range items {
+		if e := r.inventory[object.KeyOf(it.Object)]; it.Action == plan.Heal && e.Hash == it.Hash {
+			heals = append(heals, apply.Result{Item: it})
+		} else {
+			news = append(news, it)
+		}
+	}
+	dry, ok := r.dryRun(ctx, news, objects)
 	if !ok {
 		return false
 	}
 	if err := r.writeAhead(ctx, dry); err != nil {
 		return r.fail(ReasonRecordFailed, err)
 	}
-	return r.applyForReal(ctx, dry, objects)
+	return r.applyForReal(ctx, append(dry, heals...), objects)
 }
 
 // item addresses the object of a step; ok is false if the API server does not
@@ -118,12 +141,13 @@ func (r *run) stub(k object.Key) (apply.Item, bool) {
 func (r *run) awaitKind(ctx context.Context, stage object.Stage, o *render.Object) bool {
 	gvk := o.GroupVersionKind()
 	r.mem.desired = nil // look at the kinds again
-	_, defined := r.definition(o)
-	if defined {
+	if r.desired.defines[gvk] {
 		if err := r.Cluster.Kinds.Refresh(ctx, r.Now()); err != nil {
 			return r.fail(ReasonClusterFailed, err)
 		}
-		r.again(kindsSoon)
+		// A definition that the server does not accept is never served.
+		r.again(min(kindsSoon<<min(r.mem.kindWaits, 8), kindsAgain))
+		r.mem.kindWaits++
 		return r.stop(v1alpha1.StateProgressing, ReasonKindUnknown, "the definition of %s has been applied, and the API server does not serve it yet", object.GVKString(gvk))
 	}
 	r.again(kindsAgain)
@@ -131,17 +155,6 @@ func (r *run) awaitKind(ctx context.Context, stage object.Stage, o *render.Objec
 	return r.stop(v1alpha1.StateWaiting, ReasonKindUnknown,
 		"the API server has no kind %s (%s needs it): install its definition, or repair apiVersion and kind; stage %q and later ones wait for it",
 		object.GVKString(gvk), where(o), stage)
-}
-
-// definition finds the App's own definition of an object's kind.
-func (r *run) definition(o *render.Object) (object.Key, bool) {
-	gk := o.GroupVersionKind().GroupKind()
-	for _, k := range r.desired.keys {
-		if k.Kind == "CustomResourceDefinition" && strings.HasSuffix(k.Name, "."+gk.Group) {
-			return k, true
-		}
-	}
-	return object.Key{}, false
 }
 
 func where(o *render.Object) string {
@@ -158,7 +171,19 @@ func where(o *render.Object) string {
 // dryRun validates a stage. It creates the App's own namespace if that is what
 // is missing, and looks closer at objects that turn out to exist.
 func (r *run) dryRun(ctx context.Context, items []apply.Item, objects map[object.Key]*render.Object) ([]apply.Result, bool) {
-	dry := r.Executor.DryRun(ctx, r.client, items)
+	if len(items) == 0 {
+		return nil, true
+	}
+	// The first run of an App tries one object alone: if its namespace is
+	// missing, that is found out once and not a thousand times.
+	probe := 0
+	if len(r.inventory) == 0 {
+		probe = 1
+	}
+	dry := r.Executor.DryRun(ctx, r.client, items[:probe])
+	if !r.needsNamespace(dry) {
+		dry = append(dry, r.Executor.DryRun(ctx, r.client, items[probe:])...)
+	}
 	if r.needsNamespace(dry) {
 		if err := r.client.CreateNamespace(ctx, r.app.Spec.Target.Namespace); err != nil {
 			return nil, r.fail(ReasonApplyFailed, fmt.Errorf("creating namespace %s: %w", r.app.Spec.Target.Namespace, err))
@@ -242,12 +267,18 @@ func (r *run) existing(ctx context.Context, dry []apply.Result) ([]apply.Result,
 	}
 	actions := map[object.Key]plan.Action{}
 	for i := range r.plan.Steps {
-		actions[r.plan.Steps[i].Key] = r.plan.Steps[i].Action
+		if s := &r.plan.Steps[i]; s.Applies() {
+			actions[s.Key] = s.Action
+		}
 	}
+	kept := dry[:0]
 	for i := range dry {
-		dry[i].Action = actions[object.KeyOf(dry[i].Object)]
+		if a, ok := actions[object.KeyOf(dry[i].Object)]; ok {
+			dry[i].Action = a
+			kept = append(kept, dry[i])
+		}
 	}
-	return dry, true
+	return kept, true
 }
 
 // writeAhead stores what a stage is about to do, together with what the stage
@@ -255,6 +286,11 @@ func (r *run) existing(ctx context.Context, dry []apply.Result) ([]apply.Result,
 func (r *run) writeAhead(ctx context.Context, dry []apply.Result) error {
 	for i := range dry {
 		res := &dry[i]
+		// With heal off, only a hash that is not the desired one makes the next run
+		// apply an object again, should this one not get that far.
+		if r.inventory[object.KeyOf(res.Object)] != nil && !r.heals() {
+			continue
+		}
 		var uid types.UID
 		if res.Existed {
 			uid = res.Live.GetUID()
@@ -325,7 +361,7 @@ func (r *run) applyForReal(ctx context.Context, dry []apply.Result, objects map[
 		k := object.KeyOf(res.Object)
 		rec := r.Tracker.Applied(res.Live)
 		e := r.inventory[k]
-		if e == nil || e.UID != rec.UID || e.Fingerprint != rec.Fingerprint {
+		if e == nil || e.UID != rec.UID || e.Hash != res.Hash || e.Fingerprint != rec.Fingerprint {
 			r.pending.set = append(r.pending.set, r.entry(res, rec.UID))
 		}
 		r.out.Applied = append(r.out.Applied, *res)
@@ -333,6 +369,7 @@ func (r *run) applyForReal(ctx context.Context, dry []apply.Result, objects map[
 			r.healed(k, before[k], res.Live)
 		}
 	}
+	r.Claims.Moved()
 	return r.check(results, objects, "the server refuses")
 }
 

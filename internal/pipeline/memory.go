@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"abide.dev/abide/internal/object"
+	"abide.dev/abide/internal/plan"
 )
 
 // memory is what is kept of an App between its runs. Runs of one App do not
@@ -12,7 +13,11 @@ import (
 type memory struct {
 	desired  *desired
 	failures int // in a row
-	contests map[object.Key]*contest
+	// kindWaits counts the looks for a kind whose definition was just applied.
+	kindWaits int
+	contests  map[object.Key]*contest
+	// left are objects that are only to be created, and were there before.
+	left map[object.Key]plan.Fact
 	// identityAt is when the App's ServiceAccount was last seen to exist.
 	identityAt time.Time
 }
@@ -25,7 +30,7 @@ func (p *Pipeline) memory(app object.App) *memory {
 	}
 	m := p.memories[app]
 	if m == nil {
-		m = &memory{contests: map[object.Key]*contest{}}
+		m = &memory{contests: map[object.Key]*contest{}, left: map[object.Key]plan.Fact{}}
 		p.memories[app] = m
 	}
 	return m

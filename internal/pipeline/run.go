@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
@@ -109,6 +110,12 @@ func (r *run) stop(state v1alpha1.State, reason, format string, args ...any) boo
 	return false
 }
 
+// pass ends the run like stop, for a wait that is usually over in no time.
+func (r *run) pass(reason, format string, args ...any) bool {
+	r.out.Passing = true
+	return r.stop(r.busy(), reason, format, args...)
+}
+
 // fail ends the run with an error, and tries again later.
 func (r *run) fail(reason string, err error) bool {
 	r.out.Err = err
@@ -121,7 +128,7 @@ func (r *run) fail(reason string, err error) bool {
 func (r *run) unreadable(err error) bool {
 	if m := (*MovedError)(nil); errors.As(err, &m) {
 		r.again(time.Second)
-		return r.stop(v1alpha1.StateProgressing, ReasonSuperseded, "a newer commit has arrived")
+		return r.pass(ReasonSuperseded, "a newer commit has arrived")
 	}
 	return r.fail(ReasonSourceFailed, err)
 }
@@ -140,8 +147,11 @@ func (r *run) conclude() {
 		r.finish()
 		return
 	}
-	r.mem.failures = 0
-	kept := r.plan.Select(plan.Keep)
+	r.mem.failures, r.mem.kindWaits = 0, 0
+	kept := slices.DeleteFunc(r.plan.Select(plan.Keep), func(s *plan.Step) bool {
+		_, left := r.mem.left[s.Key] // as it should be: it is there
+		return left
+	})
 	for _, s := range kept {
 		reason := "NotInGit"
 		if s.Hash != "" {

@@ -80,6 +80,10 @@ type Outcome struct {
 	Healed  []Heal
 	Trouble []Trouble
 
+	// Passing: the run waits for something that is usually there within
+	// milliseconds, and that wakes the App: not worth writing down before it has
+	// lasted.
+	Passing bool
 	// Reported is the commit that the status now speaks for, once it is written.
 	Reported string
 	// Again is when to run again without being woken; zero for never.

@@ -3,9 +3,9 @@
 // and changes nothing: [Compute] is a function of values.
 //
 // A plan is made of [Step]s, at most one for an object; an object that is as
-// it should be has none. Its [Plan.Digest] covers the App, and of each step the
-// object, the kind of change, the desired hash and the fingerprint before, and
-// nothing else: an approval of a digest stays good for as long as exactly that
+// it should be has none. Its [Plan.Digest] covers the App, and of each step that
+// changes something the object, the kind of change, the desired hash and the
+// fingerprint before, and nothing else: an approval of a digest stays good for as long as exactly that
 // would be done.
 //
 // What always holds:

@@ -139,11 +139,13 @@ func (in *Input) forDesired(d *Desired) (Step, bool) {
 		return in.ofOther(s, obs.Owner), true
 	}
 	if e == nil {
-		return in.forNew(s), true
+		return in.forNew(s, d.Rules), true
 	}
 	switch {
 	case !seen && e.UID == "":
 		s.Action = Create // written down, and never seen
+	case !seen && e.Hash != d.Hash:
+		s.Action, s.Why = Update, "it is gone" // new in Git, whether heal is on or off
 	case !seen:
 		s.Action, s.Why = Heal, "it is gone"
 	case obs.Deleting:
@@ -161,12 +163,12 @@ func (in *Input) forDesired(d *Desired) (Step, bool) {
 	}
 	if s.Action == Heal && !in.Heal {
 		s.Action = Keep
-		s.Why += " by somebody, and spec.sync.heal is off"
+		s.Why += ", and spec.sync.heal is off"
 	}
 	return s, true
 }
 
-func (in *Input) forNew(s Step) Step {
+func (in *Input) forNew(s Step, rules object.Rules) Step {
 	f := in.Facts[s.Key]
 	if f.Exists {
 		s.Before = f.Fingerprint
@@ -178,6 +180,8 @@ func (in *Input) forNew(s Step) Step {
 		s.Action = Adopt
 	case f.Owner != object.App{}:
 		return in.ofOther(s, f.Owner)
+	case rules.CreateOnly:
+		s.Action, s.Why = Keep, "it exists already, and its annotation says only to create it"
 	case f.TrackedBy != "":
 		s.Action, s.Why = Convert, f.TrackedBy
 	default:
@@ -266,12 +270,16 @@ func (p *Plan) Select(actions ...Action) []*Step {
 	return out
 }
 
-// Digest names the plan: sha256: and 64 hexadecimal digits.
+// Digest names the plan: sha256: and 64 hexadecimal digits. Steps that change
+// nothing are not part of it, so that what they wait for voids no approval.
 func (p *Plan) Digest() string {
 	h := sha256.New()
 	fmt.Fprintf(h, "abide plan 1\n%s\n", p.App)
 	for i := range p.Steps {
 		s := &p.Steps[i]
+		if s.Action == Keep || s.Action == Refuse {
+			continue
+		}
 		fmt.Fprintf(h, "%q %q %q %q %s %s %s\n", s.Key.Group, s.Key.Kind, s.Key.Namespace, s.Key.Name, s.Action, s.Hash, s.Before)
 	}
 	return "sha256:" + hex.EncodeToString(h.Sum(nil))

@@ -6,14 +6,14 @@
 // with them the knowledge of what has to be removed. A part is written only
 // when an entry of it changed. abide is the only writer; what it
 // wrote last is held in memory, and a conflict on a write means that somebody
-// else touched the record: the memory is dropped and the caller starts over.
+// else touched the record: the memory is dropped and the caller starts over. A
+// part that somebody deleted is written anew.
 //
 // What always holds: memory never runs ahead of the API. An entry that Entries
 // returns has been stored; an entry that a Write could not store is not there.
 package store
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"maps"
@@ -56,7 +56,7 @@ type inventory struct {
 // New returns inventories that are read and written through c, which must not
 // cache them.
 func New(c client.Client) *Inventories {
-	return &Inventories{client: c}
+	return &Inventories{client: c, apps: map[object.App]*inventory{}}
 }
 
 // Load reads every inventory there is, in place of what was held.
@@ -64,6 +64,9 @@ func (s *Inventories) Load(ctx context.Context) error {
 	apps := map[object.App]*inventory{}
 	err := s.list(ctx, func(p *v1alpha1.Inventory) {
 		app := object.App{Namespace: p.Namespace, Name: p.App}
+		if !genuine(p) {
+			return
+		}
 		inv := apps[app]
 		if inv == nil {
 			inv = newInventory()
@@ -95,6 +98,12 @@ func (s *Inventories) list(ctx context.Context, take func(*v1alpha1.Inventory), 
 		}
 	}
 }
+
+// genuine tells parts that abide wrote from a copy or a backup of one under
+// another name, which would take the place of the part itself.
+func genuine(p *v1alpha1.Inventory) bool { return p.Name == partName(p.App, int(p.Part)) }
+
+func partName(app string, n int) string { return fmt.Sprintf("%s-%d", app, n) }
 
 func newInventory() *inventory {
 	return &inventory{
@@ -130,25 +139,24 @@ func (s *Inventories) of(app object.App) *inventory {
 // Entries returns what an App owns. The map is the caller's; the entries are
 // shared and must not be changed.
 func (s *Inventories) Entries(app object.App) map[object.Key]*v1alpha1.InventoryEntry {
-	return maps.Clone(s.of(app).entries)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	inv := s.apps[app]
+	if inv == nil {
+		return map[object.Key]*v1alpha1.InventoryEntry{}
+	}
+	return maps.Clone(inv.entries)
 }
 
 // Write stores entries and removes others, in as many requests as parts are
-// concerned. When it fails, what did get stored is known, and Entries says so.
+// concerned. A key that is in both is stored; of two entries with one key the
+// later is. When it fails, what did get stored is known, and Entries says so.
 func (s *Inventories) Write(ctx context.Context, owner *v1alpha1.App, set []v1alpha1.InventoryEntry, remove []object.Key) error {
 	app := object.App{Namespace: owner.Namespace, Name: owner.Name}
 	inv := s.of(app)
-	changes := inv.changes(set, remove)
-	if n := len(inv.entries) + len(set); n > MaxObjects {
-		fresh := 0
-		for i := range set {
-			if inv.entries[object.EntryKey(&set[i])] == nil {
-				fresh++
-			}
-		}
-		if len(inv.entries)+fresh > MaxObjects {
-			return fmt.Errorf("an App owns at most %d objects, and this one would own %d: split it", MaxObjects, len(inv.entries)+fresh)
-		}
+	changes, total := inv.changes(set, remove)
+	if total > MaxObjects {
+		return fmt.Errorf("an App owns at most %d objects, and this one would own %d: split it", MaxObjects, total)
 	}
 	for _, n := range slices.Sorted(maps.Keys(changes)) {
 		if err := s.writePart(ctx, owner, inv, n, changes[n]); err != nil {
@@ -167,47 +175,53 @@ type change struct {
 	remove map[object.Key]bool
 }
 
-// changes sorts what has to be done by part. A new entry goes to the first part
-// with room.
-func (inv *inventory) changes(set []v1alpha1.InventoryEntry, remove []object.Key) map[int]*change {
-	out := map[int]*change{}
+// changes sorts what has to be done by part, and says how many entries there
+// are after it. A new entry goes to the first part with room.
+func (inv *inventory) changes(set []v1alpha1.InventoryEntry, remove []object.Key) (out map[int]*change, total int) {
+	out = map[int]*change{}
 	at := func(n int) *change {
 		if out[n] == nil {
 			out[n] = &change{set: map[object.Key]*v1alpha1.InventoryEntry{}, remove: map[object.Key]bool{}}
 		}
 		return out[n]
 	}
+	last := make(map[object.Key]*v1alpha1.InventoryEntry, len(set))
+	order := make([]object.Key, 0, len(set))
+	for i := range set {
+		k := object.EntryKey(&set[i])
+		if last[k] == nil {
+			order = append(order, k)
+		}
+		last[k] = &set[i]
+	}
 	size := map[int]int{}
 	for _, n := range inv.partOf {
 		size[n]++
 	}
+	total = len(inv.entries)
 	for _, k := range remove {
-		if n, ok := inv.partOf[k]; ok {
+		if n, ok := inv.partOf[k]; ok && last[k] == nil && !at(n).remove[k] {
 			at(n).remove[k] = true
+			total--
 		}
 	}
 	room := 0
-	for i := range set {
-		k := object.EntryKey(&set[i])
+	for _, k := range order {
 		n, ok := inv.partOf[k]
-		if ok {
-			if equalEntry(inv.entries[k], &set[i]) && !at(n).remove[k] {
-				if c := out[n]; len(c.set) == 0 && len(c.remove) == 0 {
-					delete(out, n)
-				}
-				continue
-			}
-		} else {
+		switch {
+		case ok && equalEntry(inv.entries[k], last[k]):
+			continue
+		case !ok:
 			for size[room] >= PartSize {
 				room++
 			}
 			n = room
 			size[n]++
+			total++
 		}
-		at(n).set[k] = &set[i]
-		delete(at(n).remove, k)
+		at(n).set[k] = last[k].DeepCopy() // the caller keeps its own
 	}
-	return out
+	return out, total
 }
 
 func equalEntry(a, b *v1alpha1.InventoryEntry) bool {
@@ -233,6 +247,8 @@ func (s *Inventories) writePart(ctx context.Context, owner *v1alpha1.App, inv *i
 		if client.IgnoreNotFound(err) != nil {
 			return err
 		}
+		s.mu.Lock()
+		defer s.mu.Unlock()
 		delete(inv.parts, n)
 	default:
 		p := newPart(owner, n)
@@ -246,10 +262,18 @@ func (s *Inventories) writePart(ctx context.Context, owner *v1alpha1.App, inv *i
 		} else {
 			err = s.client.Update(ctx, p)
 		}
+		if head != nil && apierrors.IsNotFound(err) {
+			// Somebody deleted the part. What it held is still owned.
+			p = newPart(owner, n)
+			p.Entries = sorted(entries)
+			err = s.client.Create(ctx, p)
+		}
 		if err != nil {
 			return err
 		}
 		p.Entries, p.ManagedFields = nil, nil
+		s.mu.Lock()
+		defer s.mu.Unlock()
 		inv.parts[n] = p
 	}
 	for k := range c.remove {
@@ -279,7 +303,7 @@ func newPart(owner *v1alpha1.App, n int) *v1alpha1.Inventory {
 	return &v1alpha1.Inventory{
 		ObjectMeta: metav1.ObjectMeta{
 			Namespace: owner.Namespace,
-			Name:      fmt.Sprintf("%s-%d", owner.Name, n),
+			Name:      partName(owner.Name, n),
 			Labels:    map[string]string{labelInventoryOf: app.Label()},
 		},
 		App:  owner.Name,
@@ -287,18 +311,22 @@ func newPart(owner *v1alpha1.App, n int) *v1alpha1.Inventory {
 	}
 }
 
-// labelInventoryOf finds the parts of one App.
+// labelInventoryOf finds the parts of one App, for people.
 const labelInventoryOf = v1alpha1.Group + "/inventory-of"
+
+// fieldApp finds the parts of one App whatever became of their labels: it is a
+// selectable field of the definition.
+const fieldApp = "app"
 
 // reload reads one App's parts again after somebody else touched them. If that
 // fails too, the next write runs into the same conflict and comes back here.
 func (s *Inventories) reload(ctx context.Context, app object.App) {
 	inv := newInventory()
 	err := s.list(ctx, func(p *v1alpha1.Inventory) {
-		if p.App == app.Name {
+		if genuine(p) {
 			inv.take(p)
 		}
-	}, client.InNamespace(app.Namespace), client.MatchingLabels{labelInventoryOf: app.Label()})
+	}, client.InNamespace(app.Namespace), client.MatchingFields{fieldApp: app.Name})
 	if err != nil {
 		return
 	}
@@ -324,8 +352,6 @@ func (s *Inventories) Apps() []object.App {
 			out = append(out, a)
 		}
 	}
-	slices.SortFunc(out, func(a, b object.App) int {
-		return cmp.Or(cmp.Compare(a.Namespace, b.Namespace), cmp.Compare(a.Name, b.Name))
-	})
+	slices.SortFunc(out, object.App.Compare)
 	return out
 }

@@ -1,0 +1,154 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"abide.dev/abide/internal/object"
+	"abide.dev/abide/internal/render"
+	"abide.dev/abide/internal/snapshot/dirtree"
+)
+
+type renderOptions struct {
+	dir, path string
+	explain   bool
+}
+
+func newRender(s Streams) *cobra.Command {
+	var o renderOptions
+	c := &cobra.Command{
+		Use:   "render DIR",
+		Short: "Print what a folder renders to, without a cluster",
+		Long: "Print the objects that abide renders a folder to. It needs no cluster, reads nothing\n" +
+			"outside the repository, and runs no program. Where the folder has a kustomization, the\n" +
+			"output is byte for byte that of kustomize build.\n\n" +
+			"DIR may be any folder of a Git working copy: what lies beside it in the same working\n" +
+			"copy can be used, as it can in Git. With --path, DIR is the root of the repository.",
+		Example: "  abide render apps/web/overlays/prod\n  abide render . --path apps/web --explain",
+		Args: func(c *cobra.Command, args []string) error {
+			if len(args) != 1 {
+				return &exitError{exitUsage, fmt.Errorf("%s takes one folder, such as \".\"", c.CommandPath())}
+			}
+			return nil
+		},
+		ValidArgsFunction: func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
+			return nil, cobra.ShellCompDirectiveFilterDirs
+		},
+		RunE: func(c *cobra.Command, args []string) error {
+			o.dir = args[0]
+			return runRender(c.Context(), s, o)
+		},
+	}
+	c.Flags().StringVar(&o.path, "path", "", "`path` of the folder or file in the repository whose root is DIR")
+	c.Flags().BoolVar(&o.explain, "explain", false, "say which renderer was chosen and why, what was read, and what was left out, instead of the objects")
+	return c
+}
+
+func runRender(ctx context.Context, s Streams, o renderOptions) error {
+	root, path := o.dir, o.path
+	if path == "" {
+		var err error
+		if root, path, err = workingCopy(o.dir); err != nil {
+			return err
+		}
+	}
+	tree, err := dirtree.New(root)
+	if err != nil {
+		return err
+	}
+	defer tree.Close()
+	res, err := render.Render(ctx, tree, render.Request{Path: path, Text: !o.explain})
+	if o.explain {
+		explainRender(s, path, res, err)
+	}
+	if err != nil {
+		return err
+	}
+	for _, w := range res.Warnings {
+		fmt.Fprintf(s.Err, "warning: %s\n", cleanLines(w))
+	}
+	if o.explain {
+		return nil
+	}
+	b, err := res.YAML()
+	if err != nil {
+		return err
+	}
+	_, err = s.Out.Write(b)
+	return err
+}
+
+// workingCopy returns the root of the Git working copy that a folder or file is
+// in, and its path there. One that is in none is a root of its own.
+func workingCopy(dir string) (root, path string, err error) {
+	abs, err := filepath.Abs(dir)
+	if err != nil {
+		return "", "", err
+	}
+	if abs, err = filepath.EvalSymlinks(abs); err != nil {
+		return "", "", err
+	}
+	for root := abs; ; root = filepath.Dir(root) {
+		if _, err := os.Lstat(filepath.Join(root, ".git")); err == nil {
+			rel, err := filepath.Rel(root, abs)
+			return root, filepath.ToSlash(rel), err
+		}
+		if root == filepath.Dir(root) {
+			break
+		}
+	}
+	info, err := os.Stat(abs)
+	if err != nil {
+		return "", "", err
+	}
+	if !info.IsDir() {
+		return filepath.Dir(abs), filepath.Base(abs), nil
+	}
+	return abs, ".", nil
+}
+
+// explainRender says how a render came about, also of one that went wrong.
+func explainRender(s Streams, path string, res *render.Result, failed error) {
+	st, w := styleOf(s.Out), s.Out
+	if res.Renderer != "" {
+		fmt.Fprintf(w, "%s is rendered by %s: %s.\n", clean(path), st.bold(res.Renderer), clean(res.Why))
+	}
+	section := func(title string, n int, line func(i int) string) {
+		if n == 0 {
+			return
+		}
+		fmt.Fprintf(w, "\n%s\n", st.bold(title))
+		for i := range n {
+			fmt.Fprintf(w, "  %s\n", clean(line(i)))
+		}
+	}
+	files := res.Files()
+	section(fmt.Sprintf("Read (%s)", count(len(files), "file")), len(files), func(i int) string { return files[i] })
+	section(fmt.Sprintf("Left out (%d)", len(res.Ignored)), len(res.Ignored), func(i int) string {
+		at := res.Ignored[i].Path
+		if l := res.Ignored[i].Line; l > 0 {
+			at += fmt.Sprintf(":%d", l)
+		}
+		return at + "  " + res.Ignored[i].Reason
+	})
+	if failed != nil {
+		return
+	}
+	section(fmt.Sprintf("Renders to (%s)", count(len(res.Objects), "object")), len(res.Objects), func(i int) string {
+		o := res.Objects[i]
+		return strings.TrimRight(object.KeyOf(o.Unstructured).String()+"  "+place(o.Origin), " ")
+	})
+}
+
+// place is where an object was written.
+func place(o render.Origin) string {
+	if o.Line == 0 {
+		return o.File
+	}
+	return fmt.Sprintf("%s:%d", o.File, o.Line)
+}

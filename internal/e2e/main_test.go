@@ -1,0 +1,24 @@
+package e2e
+
+import (
+	"os"
+	"testing"
+
+	"abide.dev/abide/internal/cli"
+	"abide.dev/abide/internal/sandboxtest"
+	"abide.dev/abide/internal/source/git"
+)
+
+// asAbide makes the test binary be the abide program: what is tested is then
+// built with the same flags as the tests, the race detector among them.
+const asAbide = "ABIDE_E2E_PROGRAM"
+
+func TestMain(m *testing.M) {
+	if handled, code := git.Helper(os.Args); handled {
+		os.Exit(code)
+	}
+	if os.Getenv(asAbide) != "" {
+		os.Exit(cli.Main(os.Args, cli.System()))
+	}
+	os.Exit(sandboxtest.RunMain(m))
+}
