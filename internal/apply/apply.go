@@ -8,13 +8,17 @@
 package apply
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 
 	"abide.dev/abide/internal/cluster"
@@ -207,6 +211,9 @@ type ObjectError struct {
 	File string
 	Line int
 	Err  error
+	// Grant says how to grant what is forbidden, where that is known better than
+	// Hint does.
+	Grant string
 }
 
 func (e *ObjectError) Error() string {
@@ -218,8 +225,12 @@ func (e *ObjectError) Error() string {
 		}
 		where += ")"
 	}
-	msg := e.Err.Error()
-	if hint := Hint(e.Err); hint != "" {
+	msg := e.message()
+	hint := Hint(e.Err)
+	if e.Grant != "" && apierrors.IsForbidden(e.Err) {
+		hint = e.Grant
+	}
+	if hint != "" {
 		msg += "; " + hint
 	}
 	return e.Key.String() + where + ": " + msg
@@ -227,13 +238,44 @@ func (e *ObjectError) Error() string {
 
 func (e *ObjectError) Unwrap() error { return e.Err }
 
+// message is the server's, but for a refused Secret: what is wrong with a
+// Secret is often its value, and the server's message quotes it.
+func (e *ObjectError) message() string {
+	var status apierrors.APIStatus
+	if e.Key.GroupKind() != (schema.GroupKind{Kind: "Secret"}) || !errors.As(e.Err, &status) {
+		return e.Err.Error()
+	}
+	reason := apierrors.ReasonForError(e.Err)
+	switch reason {
+	case metav1.StatusReasonInvalid, metav1.StatusReasonBadRequest, metav1.StatusReasonUnknown, metav1.StatusReasonInternalError:
+	default:
+		return e.Err.Error()
+	}
+	var fields []string
+	if d := status.Status().Details; d != nil {
+		for _, c := range d.Causes {
+			if c.Field != "" {
+				fields = append(fields, c.Field)
+			}
+		}
+	}
+	msg := fmt.Sprintf("the server refuses it (%s)", cmp.Or(string(reason), "no reason given"))
+	if len(fields) > 0 {
+		msg += " because of " + strings.Join(fields, ", ")
+	}
+	return msg + "; its own words are not shown, since they can hold values of the Secret: every value of data is base64, and every value of stringData a string in quotes"
+}
+
 // Hint says what to do about an API server's refusal, where that is known.
 func Hint(err error) string {
 	var status apierrors.APIStatus
 	if !errors.As(err, &status) {
 		return ""
 	}
+	details := status.Status().Details
 	switch {
+	case apierrors.IsNotFound(err) && details != nil && details.Kind == "namespaces":
+		return "create that namespace, or have Git do it; abide itself creates spec.target.namespace only, unless spec.target.createNamespace is off"
 	case apierrors.IsForbidden(err):
 		return "grant the right to the identity this App acts as (kubectl auth can-i --as says what it has)"
 	case apierrors.IsConflict(err):

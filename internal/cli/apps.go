@@ -30,7 +30,7 @@ func (e *NoSuchAppError) Error() string {
 	m := fmt.Sprintf("there is no App %s in namespace %s", e.Name, e.Namespace)
 	switch {
 	case len(e.Elsewhere) > 0:
-		m += fmt.Sprintf("; namespace %s has one: add -n %s", strings.Join(e.Elsewhere, " and "), e.Elsewhere[0])
+		m += fmt.Sprintf("; there is one in %s: add -n %s", strings.Join(e.Elsewhere, ", "), e.Elsewhere[0])
 	case len(e.Similar) > 0:
 		m += "; there is " + strings.Join(e.Similar, ", ")
 	default:

@@ -77,6 +77,9 @@ func Main(args []string, s Streams) int {
 	if err == nil {
 		return 0
 	}
+	if errors.Is(err, context.Canceled) && ctx.Err() != nil {
+		err = errors.New("interrupted")
+	}
 	var exit *exitError
 	if !errors.As(err, &exit) {
 		exit = &exitError{exitFailed, err}

@@ -1,11 +1,14 @@
 package cli
 
 import (
+	"bytes"
+	"context"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -16,7 +19,6 @@ import (
 
 	"abide.dev/abide/api/v1alpha1"
 	"abide.dev/abide/internal/install"
-	"abide.dev/abide/internal/object"
 	"abide.dev/abide/internal/sandboxtest"
 )
 
@@ -126,6 +128,15 @@ func TestGet(t *testing.T) {
 	w.abide(t, "get", "apps", "-o", "json").want(t, 0, `"kind": "List"`)
 	w.abide(t, "get", "apps", "-A").want(t, 0, "NAMESPACE", w.ns)
 	w.abide(t, "get", "app", "wbe").want(t, 1, "there is no App wbe in namespace "+w.ns, "there is web")
+	ctx, stop := context.WithTimeout(t.Context(), 700*time.Millisecond)
+	defer stop()
+	time.AfterFunc(200*time.Millisecond, func() { w.app(t, "late", inSync) })
+	var out, errs bytes.Buffer
+	o := getOptions{kind: "apps", watch: true, now: time.Now, target: target{kubeconfig: w.Kubeconfig, namespace: w.ns}}
+	err := runGet(ctx, Streams{In: strings.NewReader(""), Out: &out, Err: &errs}, o)
+	if err != nil || strings.Count(out.String(), "NAME") != 1 || !strings.Contains(out.String(), "late") {
+		t.Errorf("a watch says %v\n%s", err, out.String())
+	}
 	if err := w.Create(t.Context(), &v1alpha1.Repository{
 		ObjectMeta: metav1.ObjectMeta{Namespace: w.ns, Name: "team"}, Spec: v1alpha1.RepositorySpec{URL: "https://example.com/team"},
 	}); err != nil {
@@ -136,12 +147,12 @@ func TestGet(t *testing.T) {
 
 func TestStatusOfApps(t *testing.T) {
 	w := newWorld(t)
-	w.app(t, "web", waits)
-	w.abide(t, "status", "web").want(t, 0, "waiting for an approval", testDigest, "abide approve web -n "+w.ns)
-	w.abide(t, "status", "web", "-o", "json").want(t, 0, `"kind": "App"`)
-	w.abide(t, "status", "wib").want(t, 1, "there is web")
-	run(t, "status", "web", "--kubeconfig", w.Kubeconfig, "-n", "default").want(t, 1, "add -n "+w.ns)
-	w.abide(t, "__complete", "status", "").want(t, 0, "web\n")
+	w.app(t, "worded", waits)
+	w.abide(t, "status", "worded").want(t, 0, "waiting for an approval", testDigest, "abide approve worded -n "+w.ns)
+	w.abide(t, "status", "worded", "-o", "json").want(t, 0, `"kind": "App"`)
+	w.abide(t, "status", "wordet").want(t, 1, "there is worded")
+	run(t, "status", "worded", "--kubeconfig", w.Kubeconfig, "-n", "default").want(t, 1, "add -n "+w.ns)
+	w.abide(t, "__complete", "status", "").want(t, 0, "worded\n")
 }
 
 // TestStrangeServers is about API servers that can't answer.
@@ -307,10 +318,4 @@ func TestWaitForCommit(t *testing.T) {
 	w.write(t, app)
 	w.abide(t, args...).want(t, 1, "has failed: the server refuses it")
 	w.abide(t, append(args, "--keep-waiting", "--timeout", "300ms")...).want(t, 3, "1 of 1 App not ready")
-}
-
-// owned marks an object as an App's.
-func (w *world) marks(app string) (labels, annotations map[string]string) {
-	id := object.App{Namespace: w.ns, Name: app}
-	return map[string]string{v1alpha1.LabelApp: id.Label()}, map[string]string{v1alpha1.AnnotationOwner: id.String()}
 }

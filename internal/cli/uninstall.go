@@ -266,7 +266,7 @@ func (u *uninstaller) removeAll(ctx context.Context) error {
 	}
 	fmt.Fprintln(u.s.Out, "abide is removed")
 	if !u.o.deleteObjects && u.objects > 0 {
-		fmt.Fprintf(u.s.Out, "%s stay as they are; they keep the label %s and the annotation %s\n", count(u.objects, "object"), v1alpha1.LabelApp, v1alpha1.AnnotationOwner)
+		fmt.Fprintf(u.s.Out, "what the Apps applied is as it was (%s); it keeps the label %s and the annotation %s\n", count(u.objects, "object"), v1alpha1.LabelApp, v1alpha1.AnnotationOwner)
 	}
 	return nil
 }

@@ -1,6 +1,7 @@
 package pipeline
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"maps"
@@ -16,6 +17,7 @@ import (
 	"abide.dev/abide/internal/cluster"
 	"abide.dev/abide/internal/object"
 	"abide.dev/abide/internal/plan"
+	"abide.dev/abide/internal/render"
 )
 
 const (
@@ -242,7 +244,7 @@ func (r *run) gate(ctx context.Context) bool {
 	if r.in.Pause != nil && !r.deleting {
 		return r.paused()
 	}
-	gates := r.plan.Gates(r.budget(), r.deleting)
+	gates := r.gates()
 	if len(gates) == 0 {
 		return true
 	}
@@ -254,15 +256,13 @@ func (r *run) gate(ctx context.Context) bool {
 		if !r.compute(ctx) {
 			return false
 		}
-		if gates = r.plan.Gates(r.budget(), r.deleting); len(gates) == 0 {
+		if gates = r.gates(); len(gates) == 0 {
 			return true
 		}
 	}
 	digest := r.plan.Digest()
-	for i := range r.in.Approvals {
-		if r.in.Approvals[i].Spec.Plan == digest {
-			return true
-		}
+	if r.approved(digest) {
+		return true
 	}
 	messages := make([]string, len(gates))
 	for i, g := range gates {
@@ -280,6 +280,47 @@ func (r *run) gate(ctx context.Context) bool {
 	return r.stop(state, gates[0].Reason, "the plan waits for an approval: %s; look at it with: abide diff %s -n %s, and let it go on with: abide approve %s -n %s",
 		what, r.id.Name, r.id.Namespace, r.id.Name, r.id.Namespace)
 }
+
+// approved tells whether somebody has approved the plan, or the one that this is
+// what is left of: deletes that take their time are not asked about again.
+func (r *run) approved(digest string) bool {
+	asked := map[object.Key]bool{}
+	for _, s := range r.plan.Select(plan.Delete, plan.Convert) {
+		asked[s.Key] = true
+	}
+	left := true
+	for k := range asked {
+		left = left && r.mem.approved.objects[k]
+	}
+	for i := range r.in.Approvals {
+		switch p := r.in.Approvals[i].Spec.Plan; {
+		case p == digest:
+			r.mem.approved = approval{digest, asked}
+			return true
+		case left && p == r.mem.approved.digest:
+			return true
+		}
+	}
+	return false
+}
+
+// gates are why the plan has to wait.
+func (r *run) gates() []plan.Gate {
+	gates := r.plan.Gates(r.budget(), r.deleting)
+	// A folder that has lost its kustomization renders as plain files: other
+	// objects, for which those there are would go.
+	before, now := r.app.Status.Source.Renderer, r.desired.renderer
+	if before == render.Kustomize && now == render.Manifests && r.plan.Count(plan.Delete) > 0 {
+		r.out.Renderer = "" // what runs was not made by it
+		gates = append(gates, plan.Gate{Reason: gateRenderer, Message: fmt.Sprintf(
+			"the kustomization of %s is gone, and what it made would be deleted with it (%s): put it back, or approve the plan if it is meant",
+			r.app.Spec.Source.Path, count(r.plan.Count(plan.Delete), "object"))})
+	}
+	return gates
+}
+
+// gateRenderer is the reason of a gate, beside those of package plan.
+const gateRenderer = "RendererVanished"
 
 func (r *run) budget() plan.Budget {
 	b := plan.Budget{MaxObjects: 5, MaxPercent: 25}
@@ -318,6 +359,20 @@ func (r *run) assume(ctx context.Context) bool {
 		return r.fail(ReasonClusterFailed, err)
 	}
 	return r.mayDelete(ctx)
+}
+
+// objectError is an error of the API server about an object, with what to do if
+// the App's identity lacks the right.
+func (r *run) objectError(k object.Key, err error) *apply.ObjectError {
+	grant := "Apps in abide's own namespace can do what its controller can: abide install --cluster-admin lets them do everything"
+	if r.id.Namespace != r.Namespace {
+		grant = fmt.Sprintf("grant it to the ServiceAccount that this App acts as, for example: kubectl create rolebinding %s -n %s --clusterrole=edit --serviceaccount=%s:%s",
+			v1alpha1.ServiceAccount, cmp.Or(k.Namespace, r.id.Namespace), r.id.Namespace, v1alpha1.ServiceAccount)
+		if k.Namespace == "" {
+			grant = fmt.Sprintf("grant it to ServiceAccount %s/%s, which this App acts as, by a ClusterRoleBinding", r.id.Namespace, v1alpha1.ServiceAccount)
+		}
+	}
+	return &apply.ObjectError{Key: k, Err: err, Grant: grant}
 }
 
 // identity checks, before the first request of a run that is made as a tenant,
@@ -367,7 +422,7 @@ func (r *run) survey(ctx context.Context) (changed, ok bool) {
 	for _, res := range r.Executor.Read(ctx, r.client, items) {
 		if res.Err != nil {
 			k := object.KeyOf(res.Object)
-			return false, r.fail(ReasonApplyFailed, &apply.ObjectError{Key: k, Err: res.Err})
+			return false, r.fail(ReasonApplyFailed, r.objectError(k, res.Err))
 		}
 		r.learn(res)
 	}

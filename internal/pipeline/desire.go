@@ -84,7 +84,7 @@ func (r *run) render(ctx context.Context) bool {
 		return r.renderFailed(err)
 	}
 	if r.mem.desired == nil || r.mem.desired.hash != d.hash {
-		r.mem.failures = 0 // a new desired state starts afresh
+		r.mem.failures, r.mem.approved = 0, approval{} // a new desired state starts afresh
 	}
 	r.mem.desired = d
 	clear(r.mem.left)

@@ -222,7 +222,7 @@ func (r *run) check(results []apply.Result, objects map[object.Key]*render.Objec
 			continue
 		}
 		k := object.KeyOf(results[i].Object)
-		oe := &apply.ObjectError{Key: k, Err: err}
+		oe := r.objectError(k, err)
 		if o := objects[k]; o != nil {
 			oe.File, oe.Line = o.Origin.File, o.Origin.Line
 		}
@@ -258,7 +258,7 @@ func (r *run) existing(ctx context.Context, dry []apply.Result) ([]apply.Result,
 	}
 	for _, res := range r.Executor.Read(ctx, r.client, items) {
 		if res.Err != nil {
-			return nil, r.fail(ReasonApplyFailed, &apply.ObjectError{Key: object.KeyOf(res.Object), Err: res.Err})
+			return nil, r.fail(ReasonApplyFailed, r.objectError(object.KeyOf(res.Object), res.Err))
 		}
 		r.learn(res)
 	}

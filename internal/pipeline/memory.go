@@ -18,8 +18,17 @@ type memory struct {
 	contests  map[object.Key]*contest
 	// left are objects that are only to be created, and were there before.
 	left map[object.Key]plan.Fact
+	// approved is the plan that was last let through.
+	approved approval
 	// identityAt is when the App's ServiceAccount was last seen to exist.
 	identityAt time.Time
+}
+
+// approval is an approved plan: its digest, and the objects that it had to be
+// asked about.
+type approval struct {
+	digest  string
+	objects map[object.Key]bool
 }
 
 func (p *Pipeline) memory(app object.App) *memory {

@@ -66,7 +66,7 @@ func (r *run) remove(ctx context.Context, targets []apply.Target) bool {
 	for _, f := range r.Executor.Delete(ctx, r.client, r.id, targets) {
 		switch {
 		case f.Err != nil:
-			err := &apply.ObjectError{Key: f.Key, Err: f.Err}
+			err := r.objectError(f.Key, f.Err)
 			r.trouble(f.Key, ReasonPruneFailed, err.Error())
 			if first == nil {
 				first = err

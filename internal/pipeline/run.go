@@ -147,7 +147,7 @@ func (r *run) conclude() {
 		r.finish()
 		return
 	}
-	r.mem.failures, r.mem.kindWaits = 0, 0
+	r.mem.failures, r.mem.kindWaits, r.mem.approved = 0, 0, approval{}
 	kept := slices.DeleteFunc(r.plan.Select(plan.Keep), func(s *plan.Step) bool {
 		_, left := r.mem.left[s.Key] // as it should be: it is there
 		return left

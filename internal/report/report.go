@@ -15,8 +15,10 @@ import (
 	"abide.dev/abide/internal/pipeline"
 )
 
-// maxMessage bounds the message of a condition; the API allows 32 KiB, and
-// nobody reads that in a table.
+// maxMessage bounds every text that comes from elsewhere, in bytes: that of a
+// condition (the API allows 32 KiB, and nobody reads that in a table) and of an
+// Event (the API allows this much), and what objects and commits say of
+// themselves, since a status that is too large can't be written at all.
 const maxMessage = 1024
 
 // Status returns the status that an App has after a run. old is not changed;
@@ -27,11 +29,21 @@ func Status(app *v1alpha1.App, old v1alpha1.AppStatus, out *pipeline.Outcome, su
 	s.ObservedGeneration = app.Generation
 	s.State = out.State
 	s.Objects = sum.Objects
+	s.Objects.Attention = nil
+	for _, n := range sum.Objects.Attention {
+		n.Message = shorten(n.Message)
+		s.Objects.Attention = append(s.Objects.Attention, n)
+	}
 	s.Health = sum.Health
 	if sum.Objects.Total == 0 && out.State != v1alpha1.StateInSync {
 		s.Health = v1alpha1.HealthUnknown
 	}
-	s.Plan = out.Waiting
+	s.Plan = nil
+	if out.Waiting != nil {
+		p := *out.Waiting
+		p.Message = shorten(p.Message)
+		s.Plan = &p
+	}
 	if out.Desired != "" && out.Desired != old.DesiredHash {
 		// The newest commit that changed what the App should be: a commit that
 		// left it as it was is not noted.
@@ -55,7 +67,7 @@ func Status(app *v1alpha1.App, old v1alpha1.AppStatus, out *pipeline.Outcome, su
 
 // Source says where a ref stands, for people.
 func Source(h *pipeline.Head) v1alpha1.SourceStatus {
-	s := v1alpha1.SourceStatus{Commit: h.Commit, Ref: h.Ref, Author: h.Author, Subject: shorten(h.Subject)}
+	s := v1alpha1.SourceStatus{Commit: h.Commit, Ref: h.Ref, Author: shorten(h.Author), Subject: shorten(h.Subject)}
 	if !h.Date.IsZero() {
 		d := metav1.NewTime(h.Date).Rfc3339Copy()
 		s.Date = &d
@@ -111,6 +123,7 @@ func conditions(out *pipeline.Outcome, s *v1alpha1.AppStatus, sum pipeline.Summa
 	return []metav1.Condition{ready, synced, healthy}
 }
 
+// shorten cuts a text to maxMessage bytes, between two characters.
 func shorten(m string) string {
 	m = strings.ToValidUTF8(m, "?")
 	if len(m) <= maxMessage {
@@ -127,8 +140,8 @@ func shorten(m string) string {
 // would look for later.
 func Event(out *pipeline.Outcome) (reason, message string, warning bool) {
 	var parts []string
-	if n := len(out.Applied) - len(out.Healed); n > 0 {
-		parts = append(parts, fmt.Sprintf("applied %s", keys(n, func(i int) object.Key { return unhealed(out)[i] })))
+	if list := unhealed(out); len(list) > 0 {
+		parts = append(parts, "applied "+keys(len(list), func(i int) object.Key { return list[i] }))
 	}
 	if n := len(out.Healed); n > 0 {
 		by := ""

@@ -174,4 +174,3 @@ func FuzzReadAudit(f *testing.F) {
 		}
 	})
 }
-

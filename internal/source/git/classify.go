@@ -203,9 +203,6 @@ func said(f *failure) string {
 	return best
 }
 
-// missingRef tells whether a fetch failed because a ref it named is gone.
-func missingRef(err error) bool { return IsKind(err, RefNotFound) }
-
 // unsupportedDepth tells whether a fetch failed because the server cannot
 // serve a shallow one.
 func unsupportedDepth(err error) bool {
