@@ -60,6 +60,10 @@ func New(parallel int) *Executor {
 func (x *Executor) each(ctx context.Context, n int, f func(i int), skip func(i int)) {
 	var wg sync.WaitGroup
 	for i := range n {
+		if ctx.Err() != nil { // with a free slot as well, select takes either
+			skip(i)
+			continue
+		}
 		select {
 		case x.slots <- struct{}{}:
 		case <-ctx.Done():

@@ -10,7 +10,7 @@ import (
 	"k8s.io/client-go/kubernetes"
 
 	"abide.dev/abide/api/v1alpha1"
-	"abide.dev/abide/internal/controller"
+	"abide.dev/abide/internal/access"
 	"abide.dev/abide/internal/render"
 	"abide.dev/abide/internal/report"
 	"abide.dev/abide/internal/snapshot"
@@ -107,9 +107,9 @@ func wantedSource(ctx context.Context, s Streams, c *conn, app *v1alpha1.App, ab
 	if err != nil {
 		return source.Want{}, err
 	}
-	repositories := controller.Repositories{
+	repositories := access.Repositories{
 		Client:    c,
-		Secrets:   controller.NewSecrets(kube, func(types.NamespacedName) {}),
+		Secrets:   access.NewSecrets(kube, func(types.NamespacedName) {}),
 		Namespace: abideNamespace,
 	}
 	want, err := repositories.Want(ctx, app)

@@ -138,8 +138,10 @@ func (c *Client) Delete(ctx context.Context, k Kind, namespace, name string, uid
 		return false, err
 	}
 	// The server answers with a Status when the object is gone, and with the
-	// object when something still holds it.
-	return u.GetKind() == "Status" && u.GetAPIVersion() == "v1", nil
+	// object when something still holds it. For some kinds (Service, ServiceAccount
+	// and PersistentVolumeClaim among them) it answers with the object as it was
+	// last: that one is not marked as being deleted.
+	return u.GetKind() == "Status" && u.GetAPIVersion() == "v1" || u.GetDeletionTimestamp() == nil, nil
 }
 
 // CreateNamespace creates a namespace; one that is there already is fine.

@@ -8,6 +8,7 @@ import (
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/version"
 	"k8s.io/client-go/discovery"
 )
 
@@ -32,8 +33,8 @@ type Kinds struct {
 
 	mu    sync.RWMutex
 	kinds map[schema.GroupVersionKind]Kind
-	down  map[string]bool // groups that could not be asked
-	at    time.Time       // when the look began that brought kinds
+	down  map[schema.GroupVersion]bool // that could not be asked
+	at    time.Time                    // when the look began that brought kinds
 }
 
 func newKinds(d *discovery.DiscoveryClient) *Kinds {
@@ -55,14 +56,14 @@ func (k *Kinds) Lookup(gvk schema.GroupVersionKind) (Kind, bool) {
 	return kind, ok
 }
 
-// AnyVersion returns a kind in whichever version is served, the group's
-// preferred one first: for objects whose version is gone.
+// AnyVersion returns a kind in whichever version is served, a stable one before
+// beta and alpha, and then the newest: for objects whose version is gone.
 func (k *Kinds) AnyVersion(gk schema.GroupKind) (Kind, bool) {
 	k.mu.RLock()
 	defer k.mu.RUnlock()
 	var best Kind
 	for gvk, kind := range k.kinds {
-		if gvk.GroupKind() == gk && (best.Resource == "" || gvk.Version > best.Version) {
+		if gvk.GroupKind() == gk && (best.Resource == "" || version.CompareKubeAwareVersionStrings(gvk.Version, best.Version) > 0) {
 			best = kind
 		}
 	}
@@ -77,7 +78,12 @@ func (k *Kinds) Absent(gk schema.GroupKind) bool {
 	}
 	k.mu.RLock()
 	defer k.mu.RUnlock()
-	return k.kinds != nil && !k.down[gk.Group]
+	for gv := range k.down {
+		if gv.Group == gk.Group {
+			return false
+		}
+	}
+	return k.kinds != nil
 }
 
 // Refresh looks again, unless a look that began after since is there already;
@@ -113,14 +119,14 @@ func (k *Kinds) Refresh(ctx context.Context, since time.Time) error {
 			kinds[gvk] = Kind{GroupVersionKind: gvk, Resource: r.Name, Namespaced: r.Namespaced}
 		}
 	}
-	hidden := map[string]bool{}
+	hidden := make(map[schema.GroupVersion]bool, len(down))
 	for gv := range down {
-		hidden[gv.Group] = true
+		hidden[gv] = true
 	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	for gvk, kind := range k.kinds {
-		if hidden[gvk.Group] {
+		if hidden[gvk.GroupVersion()] {
 			kinds[gvk] = kind // as it was when it could last be asked
 		}
 	}

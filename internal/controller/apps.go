@@ -18,6 +18,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"abide.dev/abide/api/v1alpha1"
+	"abide.dev/abide/internal/access"
 	"abide.dev/abide/internal/claims"
 	"abide.dev/abide/internal/object"
 	"abide.dev/abide/internal/pipeline"
@@ -31,7 +32,7 @@ type Apps struct {
 	Pipeline     *pipeline.Pipeline
 	Hub          *source.Hub
 	Claims       *claims.Claims
-	Repositories *Repositories
+	Repositories *access.Repositories
 	Refs         *Refs
 	Waker        *Waker
 	Events       events.EventRecorder
@@ -110,7 +111,7 @@ func (a *Apps) Reconcile(ctx context.Context, req reconcile.Request) (reconcile.
 		return reconcile.Result{}, client.IgnoreNotFound(err)
 	}
 	if out.Reported != "" && a.Claims.Report(id, out.Reported) {
-		a.Refs.Judged(refKey{url: app.Spec.Source.Repo, ref: refOf(&app).String()}, out.Head.Ref, out.Reported)
+		a.Refs.Judged(refKey{url: app.Spec.Source.Repo, ref: access.RefOf(&app).String()}, out.Head.Ref, out.Reported)
 	}
 	return reconcile.Result{RequeueAfter: out.Again}, nil
 }
@@ -158,15 +159,7 @@ func (a *Apps) begin(ctx context.Context) error {
 }
 
 func following(app *v1alpha1.App) claims.Following {
-	return claims.Following{Repo: app.Spec.Source.Repo, Ref: refOf(app).String()}
-}
-
-func refOf(app *v1alpha1.App) source.Ref {
-	r := app.Spec.Source.Ref
-	if r == nil {
-		return source.Ref{}
-	}
-	return source.Ref{Branch: r.Branch, Tag: r.Tag, Semver: r.Semver, Commit: r.Commit}
+	return claims.Following{Repo: app.Spec.Source.Repo, Ref: access.RefOf(app).String()}
 }
 
 // run follows the App's source and runs the pipeline.

@@ -15,6 +15,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"abide.dev/abide/api/v1alpha1"
+	"abide.dev/abide/internal/access"
 	"abide.dev/abide/internal/object"
 	"abide.dev/abide/internal/source"
 )
@@ -23,7 +24,7 @@ import (
 // can be read, answers refreshes, and wakes the Apps that a change concerns.
 type RepositoryStatus struct {
 	Client       client.Client
-	Repositories *Repositories
+	Repositories *access.Repositories
 	Hub          *source.Hub
 	Waker        *Waker
 	Again        func(types.NamespacedName) // has a Repository reconciled again
@@ -51,7 +52,7 @@ func (r *RepositoryStatus) Reconcile(ctx context.Context, req reconcile.Request)
 	}
 	settings := fmt.Sprintf("%d", repo.Generation)
 	if repo.Spec.SecretRef != nil {
-		c, err := r.Repositories.credentials(ctx, &repo)
+		c, err := r.Repositories.Credentials(ctx, &repo)
 		settings += " " + c.ID
 		ready.Message = "the credentials in Secret " + repo.Spec.SecretRef.Name + " can be read"
 		if err != nil {
@@ -134,7 +135,7 @@ func (r *RepositoryStatus) refresh(ctx context.Context, name types.NamespacedNam
 	now := &refresh{requested: value}
 	r.refreshes[name] = now
 	r.mu.Unlock()
-	apps, err := r.apps(ctx, func(app *v1alpha1.App) bool { return Covers(repo.Spec.URL, app.Spec.Source.Repo) })
+	apps, err := r.apps(ctx, func(app *v1alpha1.App) bool { return access.Covers(repo.Spec.URL, app.Spec.Source.Repo) })
 	if err != nil {
 		return err
 	}

@@ -187,7 +187,7 @@ func TestSuspiciousRender(t *testing.T) {
 	w.says(apps["gone"], "PathNotFound", "gone")
 	w.says(apps["empty"], "NoObjects")
 	w.says(apps["broken"], "InvalidYAML", "broken/config.yaml:1")
-	p := w.waits(apps["kust"], "RendererVanished")
+	w.says(apps["kust"], "Drifted", "my-kust", "fails")
 	for _, name := range []string{"gone", "empty", "broken", "my-kust"} {
 		if w.find(ns, name) == nil {
 			t.Errorf("%s was removed", name)
@@ -204,6 +204,10 @@ func TestSuspiciousRender(t *testing.T) {
 	for _, name := range []string{"gone", "empty", "broken"} {
 		w.ready(apps[name], commit)
 	}
+	p := w.waits(apps["kust"], "RendererVanished")
+	if w.find(ns, "my-kust") == nil {
+		t.Error("what the kustomization made was removed without an approval")
+	}
 	w.approve(apps["kust"], p.Digest)
 	w.ready(apps["kust"], "")
 	w.gone(&corev1.ConfigMap{}, ns, "my-kust")
@@ -211,4 +215,3 @@ func TestSuspiciousRender(t *testing.T) {
 		t.Error("after the approval, the plain object is not there")
 	}
 }
-

@@ -30,6 +30,7 @@ import (
 	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
 
 	"abide.dev/abide/api/v1alpha1"
+	"abide.dev/abide/internal/access"
 	"abide.dev/abide/internal/apply"
 	"abide.dev/abide/internal/claims"
 	"abide.dev/abide/internal/cluster"
@@ -217,10 +218,11 @@ func wire(ctx context.Context, o Options, mgr manager.Manager, gits *git.Store, 
 			waker.WakeNames(names)
 		},
 	})
-	repositories := &controller.Repositories{Client: mgr.GetClient(), Namespace: o.Namespace}
-	repositories.Secrets = controller.NewSecrets(clientset, func(types.NamespacedName) {
+	repositories := &access.Repositories{Client: mgr.GetClient(), Namespace: o.Namespace}
+	secrets := access.NewSecrets(clientset, func(types.NamespacedName) {
 		wakeAll(ctx, mgr.GetClient(), repoWaker, o.Log)
 	})
+	repositories.Secrets = secrets
 	pipe := &pipeline.Pipeline{
 		Source:      hubSource{hub},
 		Renders:     render.NewCache(render.CacheLimits{Objects: renderCacheObjects, Bytes: renderCacheBytes}),
@@ -246,7 +248,7 @@ func wire(ctx context.Context, o Options, mgr manager.Manager, gits *git.Store, 
 		Client: mgr.GetClient(), Repositories: repositories, Hub: hub, Waker: waker,
 		Again: repoWaker.WakeName, Now: time.Now, Log: o.Log,
 	}
-	for _, run := range []manager.RunnableFunc{tracker.Run, repositories.Secrets.Start, refs.Start, untilDone(hub.Run)} {
+	for _, run := range []manager.RunnableFunc{tracker.Run, secrets.Start, refs.Start, untilDone(hub.Run)} {
 		if err := mgr.Add(run); err != nil {
 			return nil, err
 		}

@@ -15,6 +15,9 @@ import (
 // Of returns the health of a live object and, unless it is healthy, a message
 // that says why.
 func Of(u *unstructured.Unstructured) (v1alpha1.Health, string) {
+	if gvk := u.GroupVersionKind(); gvk.Group == v1alpha1.Group && gvk.Kind == "App" {
+		return ofApp(u)
+	}
 	res, err := status.Compute(u)
 	if err != nil {
 		return v1alpha1.HealthUnknown, fmt.Sprintf("its status can't be read: %v", err)
@@ -30,6 +33,38 @@ func Of(u *unstructured.Unstructured) (v1alpha1.Health, string) {
 		return v1alpha1.HealthDegraded, res.Message
 	}
 	return v1alpha1.HealthUnknown, res.Message
+}
+
+// ofApp tells how an App is doing. To kstatus an App that has no status yet
+// would be healthy, and one that fails would be on its way.
+func ofApp(u *unstructured.Unstructured) (v1alpha1.Health, string) {
+	if u.GetDeletionTimestamp() != nil {
+		return v1alpha1.HealthProgressing, "it is being deleted"
+	}
+	text := func(fields ...string) string {
+		s, _, _ := unstructured.NestedString(u.Object, append([]string{"status"}, fields...)...)
+		return s
+	}
+	seen, _, _ := unstructured.NestedInt64(u.Object, "status", "observedGeneration")
+	if seen != u.GetGeneration() || text("state") == "" {
+		return v1alpha1.HealthProgressing, "abide has not looked at it yet"
+	}
+	conditions, _, _ := unstructured.NestedSlice(u.Object, "status", "conditions")
+	for _, raw := range conditions {
+		c, _ := raw.(map[string]any)
+		if c["type"] != v1alpha1.ConditionReady {
+			continue
+		}
+		if c["status"] == "True" {
+			return v1alpha1.HealthHealthy, ""
+		}
+		message, _ := c["message"].(string)
+		if text("state") == string(v1alpha1.StateFailed) || text("health") == string(v1alpha1.HealthDegraded) {
+			return v1alpha1.HealthDegraded, message
+		}
+		return v1alpha1.HealthProgressing, message
+	}
+	return v1alpha1.HealthProgressing, "it is not ready yet"
 }
 
 // rank orders the healths by how much they need a look.

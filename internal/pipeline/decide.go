@@ -17,7 +17,6 @@ import (
 	"abide.dev/abide/internal/cluster"
 	"abide.dev/abide/internal/object"
 	"abide.dev/abide/internal/plan"
-	"abide.dev/abide/internal/render"
 )
 
 const (
@@ -307,14 +306,10 @@ func (r *run) approved(digest string) bool {
 // gates are why the plan has to wait.
 func (r *run) gates() []plan.Gate {
 	gates := r.plan.Gates(r.budget(), r.deleting)
-	// A folder that has lost its kustomization renders as plain files: other
-	// objects, for which those there are would go.
-	before, now := r.app.Status.Source.Renderer, r.desired.renderer
-	if before == render.Kustomize && now == render.Manifests && r.plan.Count(plan.Delete) > 0 {
-		r.out.Renderer = "" // what runs was not made by it
+	if n := r.plan.Count(plan.Delete); n > 0 && r.vanished() {
 		gates = append(gates, plan.Gate{Reason: gateRenderer, Message: fmt.Sprintf(
 			"the kustomization of %s is gone, and what it made would be deleted with it (%s): put it back, or approve the plan if it is meant",
-			r.app.Spec.Source.Path, count(r.plan.Count(plan.Delete), "object"))})
+			r.app.Spec.Source.Path, count(n, "object"))})
 	}
 	return gates
 }

@@ -93,8 +93,18 @@ func (r *run) render(ctx context.Context) bool {
 
 func (r *run) want(d *desired) bool {
 	r.desired = d
-	r.out.Desired, r.out.Renderer = d.hash, d.renderer
+	r.out.Desired = d.hash
+	if !r.vanished() { // else what runs was not made by it, until the run is through
+		r.out.Renderer = d.renderer
+	}
 	return true
+}
+
+// vanished tells whether the folder has lost its kustomization: it then renders
+// as plain files, which are other objects, for which those there are would go.
+func (r *run) vanished() bool {
+	s := &r.app.Status
+	return s.ObservedGeneration == r.app.Generation && s.Source.Renderer == render.Kustomize && r.desired.renderer == render.Manifests
 }
 
 // renderFailed ends a run whose commit can't be rendered. What runs stays.

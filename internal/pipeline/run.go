@@ -159,6 +159,9 @@ func (r *run) conclude() {
 		}
 		r.trouble(s.Key, reason, s.Why)
 	}
+	if !slices.ContainsFunc(kept, func(s *plan.Step) bool { return s.Hash == "" }) {
+		r.out.Renderer = r.desired.renderer
+	}
 	switch {
 	case r.out.Head.Err != nil:
 		r.out.Err = r.out.Head.Err

@@ -1,4 +1,11 @@
-package controller
+// Package access finds out how an App may read its repository: which
+// Repository object has the settings for a URL, and which credentials a Secret
+// holds.
+//
+// What always holds: an App uses only Repositories of its own namespace, and
+// those of abide's own namespace that allow its namespace; a Secret is read only
+// because a Repository names it, and in that Repository's namespace.
+package access
 
 import (
 	"cmp"
@@ -23,8 +30,22 @@ import (
 // Repositories finds the settings for the URL of an App.
 type Repositories struct {
 	Client    client.Client
-	Secrets   *Secrets
+	Secrets   SecretReader
 	Namespace string // abide's own
+}
+
+// SecretReader reads a Secret, which the caller does not change.
+type SecretReader interface {
+	Get(ctx context.Context, name types.NamespacedName) (*corev1.Secret, error)
+}
+
+// RefOf returns what an App follows in its repository.
+func RefOf(app *v1alpha1.App) source.Ref {
+	r := app.Spec.Source.Ref
+	if r == nil {
+		return source.Ref{}
+	}
+	return source.Ref{Branch: r.Branch, Tag: r.Tag, Semver: r.Semver, Commit: r.Commit}
 }
 
 // CredentialsError says that the credentials a Repository names can't be used.
@@ -43,7 +64,7 @@ func (e *CredentialsError) Reason() string { return "CredentialsUnavailable" }
 // Want returns what an App follows, with the credentials and the interval of
 // the Repository that fits its URL best.
 func (r *Repositories) Want(ctx context.Context, app *v1alpha1.App) (source.Want, error) {
-	want := source.Want{URL: app.Spec.Source.Repo, Ref: refOf(app)}
+	want := source.Want{URL: app.Spec.Source.Repo, Ref: RefOf(app)}
 	repo, err := r.match(ctx, app.Namespace, app.Spec.Source.Repo)
 	if err != nil || repo == nil {
 		return want, err
@@ -52,7 +73,7 @@ func (r *Repositories) Want(ctx context.Context, app *v1alpha1.App) (source.Want
 	if repo.Spec.SecretRef == nil {
 		return want, nil
 	}
-	want.Credentials, err = r.credentials(ctx, repo)
+	want.Credentials, err = r.Credentials(ctx, repo)
 	return want, err
 }
 
@@ -121,8 +142,8 @@ func canonical(url string) string {
 	return strings.TrimSuffix(strings.TrimSuffix(c, "/"), ".git")
 }
 
-// credentials reads the Secret that a Repository names.
-func (r *Repositories) credentials(ctx context.Context, repo *v1alpha1.Repository) (source.Credentials, error) {
+// Credentials reads the Secret that a Repository names.
+func (r *Repositories) Credentials(ctx context.Context, repo *v1alpha1.Repository) (source.Credentials, error) {
 	name := types.NamespacedName{Namespace: repo.Namespace, Name: repo.Spec.SecretRef.Name}
 	fault := func(format string, args ...any) (source.Credentials, error) {
 		return source.Credentials{}, &CredentialsError{repo.Namespace + "/" + repo.Name, fmt.Sprintf(format, args...)}
