@@ -152,7 +152,7 @@ func TestStatusOfApps(t *testing.T) {
 	w.abide(t, "status", "worded", "-o", "json").want(t, 0, `"kind": "App"`)
 	w.abide(t, "status", "wordet").want(t, 1, "there is worded")
 	run(t, "status", "worded", "--kubeconfig", w.Kubeconfig, "-n", "default").want(t, 1, "add -n "+w.ns)
-	w.abide(t, "__complete", "status", "").want(t, 0, "worded\n")
+	run(t, "__complete", "status", "--kubeconfig", w.Kubeconfig, "-n", w.ns, "").want(t, 0, "worded\n")
 }
 
 // TestStrangeServers is about API servers that can't answer.

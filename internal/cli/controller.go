@@ -88,8 +88,12 @@ func controllerConfig(o controllerOptions) (*rest.Config, error) {
 	}
 	rules := clientcmd.NewDefaultClientConfigLoadingRules()
 	rules.ExplicitPath = o.kubeconfig
-	return clientcmd.NewNonInteractiveDeferredLoadingClientConfig(rules,
+	cfg, err := clientcmd.NewNonInteractiveDeferredLoadingClientConfig(rules,
 		&clientcmd.ConfigOverrides{CurrentContext: o.context}).ClientConfig()
+	if err != nil {
+		return nil, fmt.Errorf("no cluster to work on: %w; name one with --kubeconfig or --context", err)
+	}
+	return cfg, nil
 }
 
 func newLogger(w io.Writer, format, level string) (*slog.Logger, error) {

@@ -3,6 +3,7 @@ package cli
 import (
 	"fmt"
 	"io"
+	"strconv"
 	"strings"
 
 	"github.com/rogpeppe/go-internal/diff"
@@ -84,7 +85,7 @@ func printField(w io.Writer, st style, f *plan.FieldChange) {
 	if f.Has {
 		after = asText(f.After)
 	}
-	if f.Had && f.Has && strings.Count(before, "\n")+strings.Count(after, "\n") > 4 {
+	if f.Had && f.Has && strings.Count(before, "\n")+strings.Count(after, "\n") > manyLines {
 		printHunks(w, st, before, after)
 		return
 	}
@@ -96,11 +97,16 @@ func printField(w io.Writer, st style, f *plan.FieldChange) {
 	}
 }
 
+// manyLines is how many lines two values may have that are shown whole.
+const manyLines = 6
+
 // printHunks prints texts of many lines by what differs in them.
 func printHunks(w io.Writer, st style, before, after string) {
-	out := string(diff.Diff("a", []byte(before+"\n"), "b", []byte(after+"\n")))
-	// The first lines name the files, which here are fields.
-	for _, l := range strings.Split(strings.TrimSuffix(out, "\n"), "\n")[3:] {
+	hunks := string(diff.Diff("a", []byte(before), "b", []byte(after)))
+	if i := strings.Index(hunks, "\n@@"); i >= 0 {
+		hunks = hunks[i+1:] // what comes first names the files, which here are fields
+	}
+	for l := range strings.SplitSeq(strings.TrimSuffix(hunks, "\n"), "\n") {
 		paint := func(t string) string { return t }
 		switch {
 		case strings.HasPrefix(l, "@@"):
@@ -120,14 +126,20 @@ func lines(w io.Writer, paint func(string) string, prefix, text string) {
 	}
 }
 
-// asText is a value as people write it: a text as it is, all else as YAML.
+// asText is a value as people write it: a text of several lines as it is, all
+// else as YAML, and in quotes what would not show otherwise.
 func asText(v any) string {
-	if s, ok := v.(string); ok && strings.Contains(s, "\n") {
-		return strings.TrimSuffix(s, "\n")
+	if s, ok := v.(string); ok {
+		switch {
+		case strings.Contains(strings.TrimSuffix(s, "\n"), "\n"):
+			return s
+		case strings.TrimSpace(s) != s:
+			return strconv.Quote(s)
+		}
 	}
 	b, err := yaml.Marshal(v)
 	if err != nil {
 		return fmt.Sprint(v)
 	}
-	return strings.TrimSuffix(string(b), "\n")
+	return string(b)
 }

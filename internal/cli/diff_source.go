@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 
@@ -115,6 +116,10 @@ func wantedSource(ctx context.Context, s Streams, c *conn, app *v1alpha1.App, ab
 	want, err := repositories.Want(ctx, app)
 	if err == nil {
 		return want, nil
+	}
+	var unreadable *access.CredentialsError
+	if errors.As(err, &unreadable) {
+		return want, fmt.Errorf("%w; to compare a working copy instead, add --local DIR", err)
 	}
 	if !apierrors.IsForbidden(err) {
 		return want, err

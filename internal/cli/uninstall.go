@@ -257,12 +257,12 @@ func (u *uninstaller) removeAll(ctx context.Context) error {
 			}
 		}
 	}
-	for _, p := range u.parts {
-		if p.GetKind() == cluster.CustomResourceDefinitions.Kind {
-			if err := u.awaitGone(ctx, p); err != nil {
-				return err
-			}
-		}
+	left, err := u.awaitDefinitions(ctx)
+	if err != nil {
+		return err
+	}
+	for _, l := range left {
+		fmt.Fprintf(u.s.Err, "The API server is still at removing %s; wait for that before you install abide again.\n", clean(l))
 	}
 	fmt.Fprintln(u.s.Out, "abide is removed")
 	if !u.o.deleteObjects && u.objects > 0 {
@@ -289,6 +289,9 @@ func (u *uninstaller) releaseApps(ctx context.Context) error {
 		err := u.List(ctx, &l)
 		if notServed(err) || err == nil && len(l.Items) == 0 {
 			return true, nil
+		}
+		if apierrors.IsTooManyRequests(err) || apierrors.IsServiceUnavailable(err) || apierrors.IsServerTimeout(err) {
+			return false, nil // a kind that is going away is not always ready to answer
 		}
 		if err != nil {
 			return false, err
@@ -333,11 +336,47 @@ func (u *uninstaller) awaitPods(ctx context.Context) error {
 	})
 }
 
-func (u *uninstaller) awaitGone(ctx context.Context, p *unstructured.Unstructured) error {
-	return u.poll(ctx, func() (bool, error) {
-		err := u.Get(ctx, client.ObjectKeyFromObject(p), p.DeepCopy())
-		return apierrors.IsNotFound(err), client.IgnoreNotFound(err)
+// settling is how long to wait for the API server to clear definitions away. It
+// does so by itself, and now and then takes minutes over an empty kind.
+const settling = 10 * time.Second
+
+// awaitDefinitions waits until abide's kinds are gone, and returns those that
+// take longer, with the server's reason.
+func (u *uninstaller) awaitDefinitions(ctx context.Context) (left []string, err error) {
+	short, cancel := context.WithTimeout(ctx, settling)
+	defer cancel()
+	err = u.poll(short, func() (bool, error) {
+		left = nil
+		for _, p := range u.parts {
+			if p.GetKind() != cluster.CustomResourceDefinitions.Kind {
+				continue
+			}
+			live := p.DeepCopy()
+			err := u.Get(short, client.ObjectKeyFromObject(p), live)
+			if client.IgnoreNotFound(err) != nil {
+				return false, err
+			}
+			if err == nil {
+				left = append(left, p.GetName()+whatHolds(live))
+			}
+		}
+		return len(left) == 0, nil
 	})
+	if err != nil && short.Err() != nil && ctx.Err() == nil {
+		return left, nil
+	}
+	return nil, err
+}
+
+// whatHolds says why a definition is not gone, as far as the server tells.
+func whatHolds(p *unstructured.Unstructured) string {
+	conditions, _, _ := unstructured.NestedSlice(p.Object, "status", "conditions")
+	for _, raw := range conditions {
+		if c, _ := raw.(map[string]any); c["type"] == "Terminating" {
+			return fmt.Sprintf(" (%v: %v)", c["reason"], c["message"])
+		}
+	}
+	return ""
 }
 
 // between is the time between two looks at what is on its way.

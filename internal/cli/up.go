@@ -82,6 +82,11 @@ func runUp(ctx context.Context, s Streams, o upOptions) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 
+	if o.repo != "" { // say at once what is wrong with it
+		if _, err := u.app(); err != nil {
+			return err
+		}
+	}
 	removeDir, err := u.makeDir()
 	if err != nil {
 		return err

@@ -102,7 +102,10 @@ func (a *Apps) Reconcile(ctx context.Context, req reconcile.Request) (reconcile.
 		a.mu.Unlock()
 	}
 	if out.Finished {
-		return reconcile.Result{}, a.release(ctx, id, &app)
+		if err := a.release(ctx, id, &app); !apierrors.IsConflict(err) {
+			return reconcile.Result{}, err
+		}
+		return reconcile.Result{RequeueAfter: cacheBehind}, nil
 	}
 	if out.Passing && a.firstPass(id) {
 		return reconcile.Result{RequeueAfter: passing}, nil
@@ -115,6 +118,9 @@ func (a *Apps) Reconcile(ctx context.Context, req reconcile.Request) (reconcile.
 	}
 	return reconcile.Result{RequeueAfter: out.Again}, nil
 }
+
+// cacheBehind is how long to wait for the cache to see what was just written.
+const cacheBehind = 50 * time.Millisecond
 
 // passing is how long a wait may last that is not written down.
 const passing = time.Second

@@ -4,6 +4,9 @@ import (
 	"os"
 	"testing"
 
+	"github.com/go-logr/logr"
+	ctrllog "sigs.k8s.io/controller-runtime/pkg/log"
+
 	"abide.dev/abide/internal/cli"
 	"abide.dev/abide/internal/sandboxtest"
 	"abide.dev/abide/internal/source/git"
@@ -20,5 +23,6 @@ func TestMain(m *testing.M) {
 	if os.Getenv(asAbide) != "" {
 		os.Exit(cli.Main(os.Args, cli.System()))
 	}
+	ctrllog.SetLogger(logr.Discard()) // of the tests' own clients
 	os.Exit(sandboxtest.RunMain(m))
 }

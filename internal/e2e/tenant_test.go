@@ -76,7 +76,7 @@ func TestTenants(t *testing.T) {
 	w.says(app, "IdentityMissing", "kubectl create serviceaccount abide -n "+red)
 	w.account(red)
 	w.refresh(app)
-	w.says(app, "ApplyFailed", "cannot patch", "configmaps", "grant the right")
+	w.says(app, "ApplyFailed", "cannot patch", "configmaps", "grant it", "rolebinding")
 	if n := len(w.configMaps(red)); n != 0 {
 		t.Errorf("without a right, %d objects were created", n)
 	}

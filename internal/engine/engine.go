@@ -119,15 +119,31 @@ func (e *Engine) open(ctx context.Context, o Options) error {
 		return err
 	}
 	e.closes = append(e.closes, func() { gits.Close() })
-	if e.mgr, err = newManager(o); err != nil {
+	if e.kube, err = cluster.New(o.Config); err != nil {
 		return err
 	}
-	if e.kube, err = cluster.New(e.mgr.GetConfig()); err != nil {
+	if err := installed(ctx, e.kube, o.Config.Host); err != nil {
+		return err
+	}
+	if e.mgr, err = newManager(o); err != nil {
 		return err
 	}
 	e.own = o.Namespace
 	e.hub, err = wire(ctx, o, e.mgr, gits, e.kube)
 	return err
+}
+
+// installed tells whether the API server answers and has abide's kinds.
+func installed(ctx context.Context, kube *cluster.Cluster, host string) error {
+	if err := kube.Kinds.Refresh(ctx, time.Time{}); err != nil {
+		return fmt.Errorf("the API server %s: %w", host, err)
+	}
+	for _, kind := range []string{"App", "Repository", "Approval", "Pause", "Inventory", "GitRef"} {
+		if _, ok := kube.Kinds.Lookup(v1alpha1.GroupVersion.WithKind(kind)); !ok {
+			return fmt.Errorf("the API server %s has no kind %s: install abide's kinds with: abide install --crds | kubectl apply --server-side -f -", host, kind)
+		}
+	}
+	return nil
 }
 
 // Run runs abide until ctx ends.

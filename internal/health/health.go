@@ -18,7 +18,7 @@ func Of(u *unstructured.Unstructured) (v1alpha1.Health, string) {
 	if gvk := u.GroupVersionKind(); gvk.Group == v1alpha1.Group && gvk.Kind == "App" {
 		return ofApp(u)
 	}
-	res, err := status.Compute(u)
+	res, err := compute(u)
 	if err != nil {
 		return v1alpha1.HealthUnknown, fmt.Sprintf("its status can't be read: %v", err)
 	}
@@ -33,6 +33,18 @@ func Of(u *unstructured.Unstructured) (v1alpha1.Health, string) {
 		return v1alpha1.HealthDegraded, res.Message
 	}
 	return v1alpha1.HealthUnknown, res.Message
+}
+
+// compute asks the library. The library takes the shape of some statuses for
+// granted, and panics where a controller wrote another: one such object must
+// not end the watch of all.
+func compute(u *unstructured.Unstructured) (res *status.Result, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			res, err = nil, fmt.Errorf("it is not what its kind should have: %v", p)
+		}
+	}()
+	return status.Compute(u)
 }
 
 // ofApp tells how an App is doing. To kstatus an App that has no status yet

@@ -48,7 +48,9 @@ func Status(app *v1alpha1.App, old v1alpha1.AppStatus, out *pipeline.Outcome, su
 		// The newest commit that changed what the App should be: a commit that
 		// left it as it was is not noted.
 		s.DesiredHash = out.Desired
+		renderer := s.Source.Renderer
 		s.Source = Source(&out.Head)
+		s.Source.Renderer = renderer
 	}
 	if out.Renderer != "" {
 		s.Source.Renderer = out.Renderer
