@@ -86,7 +86,7 @@ func TestGitGoesWrong(t *testing.T) {
 
 	w.says(w.app("wrong-branch", "app", ns, following(v1alpha1.Ref{Branch: "no-such"})), "RefNotFound", "no-such")
 	fresh := w.app("empty", "app", ns, func(a *v1alpha1.App) { a.Spec.Source.Repo = strings.TrimSuffix(w.url, "repo.git") + "empty.git" })
-	w.says(fresh, "RepositoryEmpty", "empty.git")
+	w.says(fresh, "RepositoryEmpty", "push a commit")
 	w.says(w.app("unreachable", "app", ns, func(a *v1alpha1.App) { a.Spec.Source.Repo = "http://127.0.0.1:1/repo.git" }), "HostUnreachable", "127.0.0.1:1")
 	w.says(w.app("not-there", "app", ns, func(a *v1alpha1.App) { a.Spec.Source.Repo = strings.TrimSuffix(w.url, "repo.git") + "other.git" }), "RepositoryNotFound", "other.git")
 	local := url.URL{Scheme: "file", Path: w.repo.Dir()}

@@ -190,6 +190,12 @@ func apiPhase(r *http.Request) string {
 // through puts the killer between the controller and the API server, and
 // returns a kubeconfig that leads through it.
 func (w *world) through(k *killer) string {
+	return w.behind(func(next http.Handler) http.Handler { return k.wrap(apiPhase, next) })
+}
+
+// behind puts a handler between the controller and the API server, and returns a
+// kubeconfig that leads through it.
+func (w *world) behind(wrap func(next http.Handler) http.Handler) string {
 	transport, err := rest.TransportFor(w.sandbox.User(w.t, controllerUser, "system:masters"))
 	must(w.t, err)
 	target, err := url.Parse(w.sandbox.Config().Host)
@@ -200,7 +206,7 @@ func (w *world) through(k *killer) string {
 		FlushInterval: -1,
 		ErrorHandler:  func(http.ResponseWriter, *http.Request, error) { panic(http.ErrAbortHandler) },
 	}
-	server := httptest.NewUnstartedServer(k.wrap(apiPhase, proxy))
+	server := httptest.NewUnstartedServer(wrap(proxy))
 	server.Config.ErrorLog = log.New(io.Discard, "", 0) // aborted requests are what this is for
 	server.Start()
 	w.t.Cleanup(server.CloseClientConnections)

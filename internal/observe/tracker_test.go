@@ -633,3 +633,32 @@ func TestConcurrentUse(t *testing.T) {
 		t.Error("something is left")
 	}
 }
+
+// TestDoubt: a watch that worked and then fails over and over is no longer
+// relied on, says why, and is relied on again when it goes on.
+func TestDoubt(t *testing.T) {
+	tr, told, ws := synced(t, web, widget)
+	w := ws[0]
+	refused := apierrors.NewForbidden(schema.GroupResource{Resource: "widgets"}, "", errors.New("no rights"))
+	told.take()
+	for range failuresToDoubt - 1 {
+		w.failed(t.Context(), refused)
+	}
+	if p := tr.Use(web, []cluster.Kind{widget}); len(p) != 0 || len(told.take()) != 0 {
+		t.Fatalf("doubted after a few failures, as a restart of the API server brings: %v", p)
+	}
+	w.failed(t.Context(), refused)
+	if got := told.take(); !slices.Contains(got, web) {
+		t.Errorf("the App is not told that its records can't be relied on: %v", got)
+	}
+	if p := tr.Use(web, []cluster.Kind{widget}); len(p) != 1 || !apierrors.IsForbidden(p[0].Err) {
+		t.Errorf("%v, want the refusal", p)
+	}
+	w.failed(t.Context(), nil)
+	if got := told.take(); !slices.Contains(got, web) {
+		t.Errorf("the App is not told that it goes on: %v", got)
+	}
+	if p := tr.Use(web, []cluster.Kind{widget}); len(p) != 0 {
+		t.Errorf("still not relied on: %v", p)
+	}
+}

@@ -20,13 +20,17 @@ import (
 // watch follows one kind in one version. Its fields are guarded by the
 // tracker's lock.
 type watch struct {
-	t       *Tracker
-	kind    cluster.Kind
-	stop    context.CancelFunc
-	synced  bool
-	err     error // of the last list or watch, while not synced
-	users   map[object.App]bool
-	waiting map[object.App]bool
+	t      *Tracker
+	kind   cluster.Kind
+	stop   context.CancelFunc
+	synced bool
+	err    error // of the last list or watch, while not synced
+	// failures of lists and watches in a row; doubt: there were so many that
+	// what was synced is no longer believed.
+	failures int
+	doubt    bool
+	users    map[object.App]bool
+	waiting  map[object.App]bool
 }
 
 func newWatch(t *Tracker, k cluster.Kind) *watch {
@@ -59,25 +63,62 @@ func (w *watch) run(ctx context.Context) {
 	r.RunWithContext(ctx)
 }
 
-// failed notes an error that keeps the kind from being watched, and tells those
-// who wait for it.
+// failuresToDoubt is the number of failures in a row after which a watch that
+// once worked is no longer believed: with the reflector's backoff that is about
+// a minute, longer than an API server takes to restart.
+const failuresToDoubt = 5
+
+// failed notes how a list or watch went. It tells those who wait for the kind
+// why they have to, and those who rely on it once it can't be relied on.
 func (w *watch) failed(ctx context.Context, err error) {
-	if err == nil || ctx.Err() != nil || apierrors.IsResourceExpired(err) {
+	if ctx.Err() != nil || apierrors.IsResourceExpired(err) {
 		return
 	}
-	w.t.log.Warn("watch fails, and is tried again", "kind", w.kind.GroupVersionKind.String(), "error", err)
 	w.t.mu.Lock()
-	tell := w.err == nil && !w.synced
+	tell := map[object.App]bool{}
+	if err == nil {
+		w.believed(tell)
+	} else {
+		w.doubted(err, tell)
+	}
+	w.t.mu.Unlock()
+	if err != nil {
+		w.t.log.Warn("watch fails, and is tried again", "kind", w.kind.GroupVersionKind.String(), "error", err)
+	}
+	w.tell(tell)
+}
+
+// believed notes a success. A watch that goes on where it stopped brings no
+// list that would say so. The caller holds the lock.
+func (w *watch) believed(tell map[object.App]bool) {
+	if w.doubt {
+		w.sync(tell)
+	}
+	w.failures = 0
+}
+
+// doubted notes a failure. The caller holds the lock.
+func (w *watch) doubted(err error, tell map[object.App]bool) {
+	w.failures++
+	news := w.err == nil && !w.synced
+	if w.synced && w.failures == failuresToDoubt {
+		w.synced, w.doubt, news = false, true, true
+		maps.Copy(w.waiting, w.users)
+	}
 	if !w.synced {
 		w.err = err
 	}
-	apps := maps.Clone(w.waiting)
-	w.t.mu.Unlock()
-	if tell {
-		for a := range apps {
-			w.t.notify(a)
-		}
+	if news {
+		maps.Copy(tell, w.waiting)
 	}
+}
+
+// sync says that the records of the kind can be relied on. The caller holds the
+// lock.
+func (w *watch) sync(tell map[object.App]bool) {
+	maps.Copy(tell, w.waiting)
+	clear(w.waiting)
+	w.synced, w.doubt, w.err, w.failures = true, false, nil, 0
 }
 
 // seen is a live object on its way into the records: what the reflector's
@@ -140,11 +181,7 @@ func (w *watch) Replace(list []any, resourceVersion string) error {
 		}
 	}
 	if !w.synced {
-		for a := range w.waiting {
-			tell[a] = true
-		}
-		w.synced, w.err = true, nil
-		clear(w.waiting)
+		w.sync(tell)
 	}
 	w.t.mu.Unlock()
 	w.tell(tell)
