@@ -53,6 +53,8 @@ type Apps struct {
 	written   map[object.App]writtenStatus
 	passes    map[object.App]time.Time // when an App began to wait in passing
 	refreshes map[object.App]*refresh
+	running   map[object.App]bool
+	steady    map[object.App]standing
 }
 
 // writtenStatus is a status as we wrote it, for as long as the cache may be
@@ -86,6 +88,8 @@ func (a *Apps) Reconcile(ctx context.Context, req reconcile.Request) (reconcile.
 		}
 	}
 	a.restoreStatus(id, &app)
+	a.begins(id)
+	defer a.ends(id)
 
 	began := a.Now()
 	out := a.run(ctx, id, &app)
@@ -114,7 +118,10 @@ func (a *Apps) Reconcile(ctx context.Context, req reconcile.Request) (reconcile.
 		return reconcile.Result{}, client.IgnoreNotFound(err)
 	}
 	if out.Reported != "" && a.Claims.Report(id, out.Reported) {
-		a.Refs.Judged(refKey{url: app.Spec.Source.Repo, ref: access.RefOf(&app).String()}, out.Head.Ref, out.Reported)
+		a.Refs.Judged(refKeyOf(&app), out.Head.Ref, out.Reported)
+	}
+	if out.State == v1alpha1.StateInSync && out.Err == nil && out.Again == 0 {
+		a.steadyAt(id, refKeyOf(&app), out.Reported)
 	}
 	return reconcile.Result{RequeueAfter: out.Again}, nil
 }
@@ -335,5 +342,6 @@ func (a *Apps) forget(id object.App) {
 	a.mu.Lock()
 	delete(a.written, id)
 	delete(a.refreshes, id)
+	delete(a.steady, id)
 	a.mu.Unlock()
 }

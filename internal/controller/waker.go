@@ -39,12 +39,3 @@ func (w *Waker) WakeName(name types.NamespacedName) {
 		w.queue.Add(reconcile.Request{NamespacedName: name})
 	}
 }
-
-// WakeNames is Wake for Apps as the source names them.
-func (w *Waker) WakeNames(names []string) {
-	for _, n := range names {
-		if app, ok := object.ParseApp(n); ok {
-			w.Wake(app)
-		}
-	}
-}

@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -84,6 +86,33 @@ func TestHealIsOff(t *testing.T) {
 	w.ready(app, w.push(app, "new values"))
 	w.has(ns, "config-0", "2")
 	w.has(ns, "config-1", "2")
+}
+
+// TestNamespaceDeleted: the target namespace comes back, with all that was in it.
+func TestNamespaceDeleted(t *testing.T) {
+	w := newWorld(t)
+	target := w.fresh("target")
+	w.repo.Write(map[string]string{"app/config.yaml": configMaps("config", 4, "1") + "---\n" + deployment("web")})
+	commit := w.repo.Commit("six")
+	w.run()
+	app := w.ready(w.app("app", "app", target), commit)
+	uid := w.find(target, "config-0").UID
+	w.delete(&corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: target}})
+	eventually(t, "all is there anew", func() error {
+		cm := w.find(target, "config-0")
+		if cm == nil || cm.UID == uid {
+			return fmt.Errorf("config-0 is %+v", cm)
+		}
+		return nil
+	})
+	w.ready(app, commit)
+	if n := len(w.configMaps(target)); n != 4 {
+		t.Errorf("there are %d ConfigMaps, want 4", n)
+	}
+	// What was created anew is known by its new uid: it can be removed.
+	w.repo.Write(map[string]string{"app/config.yaml": configMaps("config", 3, "1") + "---\n" + deployment("web")})
+	w.ready(app, w.push(app, "one goes"))
+	w.gone(&corev1.ConfigMap{}, target, "config-3")
 }
 
 // TestContest: an object that somebody changes back each time is left for a

@@ -119,7 +119,7 @@ func TestUnknownKind(t *testing.T) {
 func TestStageIsWhole(t *testing.T) {
 	w := newWorld(t)
 	ns := w.sandbox.Namespace(t)
-	w.repo.Write(map[string]string{"app/1.yaml": configMaps("config", 5, "1"), "app/2.yaml": deployment("web")})
+	w.repo.Write(map[string]string{"app/1.yaml": configMaps("config", 5, "1"), "app/2.yaml": deployment("web"), "app/3.yaml": configMap("same", "1")})
 	commit := w.repo.Commit("well")
 	w.run()
 	app := w.ready(w.app("app", "app", ns), commit)
@@ -135,6 +135,9 @@ func TestStageIsWhole(t *testing.T) {
 		t.Errorf("one object of the stage is refused, and abide sent %q", got)
 	}
 	w.has(ns, "config-0", "1")
+	// What the commit leaves as it was is healed all the same.
+	w.patch(cmNamed(ns, "same"), "meddler", `{"data":{"value":"drifted"}}`)
+	w.has(ns, "same", "1")
 	w.repo.Write(map[string]string{"app/1.yaml": configMaps("config", 5, "2")})
 	w.ready(app, w.push(app, "repaired"))
 	w.has(ns, "config-4", "2")

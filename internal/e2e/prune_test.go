@@ -15,8 +15,8 @@ import (
 func TestBudget(t *testing.T) {
 	w := newWorld(t)
 	ns := w.sandbox.Namespace(t)
-	w.repo.Write(map[string]string{"app/config.yaml": configMaps("config", 12, "1")})
-	commit := w.repo.Commit("twelve")
+	w.repo.Write(map[string]string{"app/config.yaml": configMaps("config", 12, "1"), "app/same.yaml": configMap("same", "1")})
+	commit := w.repo.Commit("thirteen")
 	w.run()
 	app := w.ready(w.app("app", "app", ns), commit)
 
@@ -32,7 +32,7 @@ func TestBudget(t *testing.T) {
 	if first.Delete != 6 || first.Update != 4 || !strings.HasPrefix(first.Digest, "sha256:") {
 		t.Errorf("the plan is %+v", first)
 	}
-	w.says(app, "DeletionBudget", "abide approve app", "6 of 10 objects")
+	w.says(app, "DeletionBudget", "abide approve app", "6 of 11 objects")
 	if s := w.get(app); s.Status.State != v1alpha1.StateWaiting {
 		t.Errorf("the state is %s", s.Status.State)
 	}
@@ -45,6 +45,13 @@ func TestBudget(t *testing.T) {
 	}
 	w.approve(app, "sha256:"+strings.Repeat("0", 64))
 
+	// Nor does a drift of what the plan leaves as it is, which is healed.
+	w.patch(cmNamed(ns, "same"), "meddler", `{"data":{"value":"drifted"}}`)
+	w.has(ns, "same", "1")
+	if p := w.waits(app, "DeletionBudget"); p.Digest != first.Digest {
+		t.Error("a drift made another plan of it")
+	}
+
 	// Another plan needs another approval, and the first is of no use to it.
 	w.repo.Write(map[string]string{"app/config.yaml": configMaps("config", 3, "2")})
 	w.judged(w.push(app, "seven go"))
@@ -55,7 +62,7 @@ func TestBudget(t *testing.T) {
 	w.approve(app, first.Digest)
 	w.repo.Write(map[string]string{"README": "hello again"})
 	w.judged(w.push(app, "unrelated again"))
-	if toObjects, _ := split(w.writes(since)); len(toObjects) != 0 {
+	if toObjects, _ := split(w.writes(since)); len(without(toObjects, " same")) != 0 {
 		t.Errorf("before its approval, the plan sent %v", toObjects)
 	}
 

@@ -220,6 +220,9 @@ func wire(ctx context.Context, o Options, mgr manager.Manager, gits *git.Store, 
 		tracker     = observe.New(kube.Dynamic(), waker.Wake, o.Log)
 		inventories = store.New(mgr.GetClient())
 		refs        = controller.NewRefs(mgr.GetClient(), o.Namespace, time.Now, o.Log)
+		index       = render.NewIndex[object.App]()
+		apps        = &controller.Apps{Waker: waker}
+		moves       = controller.NewMoves(apps, index, o.Log)
 		hub         *source.Hub
 	)
 	hub = source.NewHub(source.Options{
@@ -231,9 +234,10 @@ func wire(ctx context.Context, o Options, mgr manager.Manager, gits *git.Store, 
 					judged.Target(app, st.Revision.Hash)
 				}
 			}
-			waker.WakeNames(names)
+			moves.Moved(names)
 		},
 	})
+	moves.Hub = hub
 	repositories := &access.Repositories{Client: mgr.GetClient(), Namespace: o.Namespace}
 	secrets := access.NewSecrets(clientset, func(types.NamespacedName) {
 		wakeAll(ctx, mgr.GetClient(), repoWaker, o.Log)
@@ -244,6 +248,7 @@ func wire(ctx context.Context, o Options, mgr manager.Manager, gits *git.Store, 
 		Renders:     render.NewCache(render.CacheLimits{Objects: renderCacheObjects, Bytes: renderCacheBytes}),
 		Cluster:     kube,
 		Tracker:     tracker,
+		Index:       index,
 		Executor:    apply.New(parallelRequests),
 		Inventories: inventories,
 		Claims:      judged,
@@ -251,20 +256,18 @@ func wire(ctx context.Context, o Options, mgr manager.Manager, gits *git.Store, 
 		Now:         time.Now,
 		Log:         o.Log,
 	}
-	apps := &controller.Apps{
-		Client: mgr.GetClient(), Pipeline: pipe, Hub: hub, Claims: judged,
-		Repositories: repositories, Refs: refs, Waker: waker,
-		Events: mgr.GetEventRecorder("abide"), Now: time.Now, Log: o.Log, Observed: o.Outcome,
-		Prepare: func(ctx context.Context) error {
-			return errors.Join(
-				kube.Kinds.Refresh(ctx, time.Time{}), inventories.Load(ctx), refs.Load(ctx))
-		},
+	apps.Client, apps.Pipeline, apps.Hub, apps.Claims = mgr.GetClient(), pipe, hub, judged
+	apps.Repositories, apps.Refs = repositories, refs
+	apps.Events, apps.Now, apps.Log, apps.Observed = mgr.GetEventRecorder("abide"), time.Now, o.Log, o.Outcome
+	apps.Prepare = func(ctx context.Context) error {
+		return errors.Join(
+			kube.Kinds.Refresh(ctx, time.Time{}), inventories.Load(ctx), refs.Load(ctx))
 	}
 	repos := &controller.RepositoryStatus{
 		Client: mgr.GetClient(), Repositories: repositories, Hub: hub, Waker: waker,
 		Again: repoWaker.WakeName, Now: time.Now, Log: o.Log,
 	}
-	for _, run := range []manager.RunnableFunc{tracker.Run, secrets.Start, refs.Start, untilDone(hub.Run)} {
+	for _, run := range []manager.RunnableFunc{tracker.Run, secrets.Start, refs.Start, moves.Start, untilDone(hub.Run)} {
 		if err := mgr.Add(run); err != nil {
 			return nil, err
 		}

@@ -110,7 +110,7 @@ func (r *run) compute(context.Context) bool {
 		}
 		return true
 	}
-	return r.holdBack() && r.restrain() && r.refuse()
+	return r.holdBack() && r.restrain()
 }
 
 func (r *run) heals() bool { return r.app.Spec.Sync.Heal == nil || *r.app.Spec.Sync.Heal }
@@ -243,6 +243,11 @@ func (r *run) gate(ctx context.Context) bool {
 	if r.in.Pause != nil && !r.deleting {
 		return r.paused()
 	}
+	// What somebody changed is put right whatever the rest has to wait for; the
+	// digest of what waits is then not changed by it either.
+	if !r.heal(ctx) || !r.refuse() {
+		return false
+	}
 	gates := r.gates()
 	if len(gates) == 0 {
 		return true
@@ -252,7 +257,7 @@ func (r *run) gate(ctx context.Context) bool {
 	if changed, ok := r.survey(ctx); !ok {
 		return false
 	} else if changed {
-		if !r.compute(ctx) {
+		if !r.compute(ctx) || !r.refuse() {
 			return false
 		}
 		if gates = r.gates(); len(gates) == 0 {

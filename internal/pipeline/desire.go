@@ -87,6 +87,7 @@ func (r *run) render(ctx context.Context) bool {
 		r.mem.failures, r.mem.approved = 0, approval{} // a new desired state starts afresh
 	}
 	r.mem.desired = d
+	r.Index.Put(r.id, d.trace)
 	clear(r.mem.left)
 	return r.want(d)
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -57,6 +58,55 @@ func (r *run) apply(ctx context.Context) bool {
 	return r.flush(ctx)
 }
 
+// heal puts right what somebody changed of what Git says as it did before. Such
+// an object has passed its dry run and stands in the inventory as it will be; it
+// needs no leave, and what keeps the rest of the plan from going on does not keep
+// it.
+func (r *run) heal(ctx context.Context) bool {
+	todo := map[object.Key]bool{}
+	for _, s := range r.plan.Select(plan.Heal) {
+		if r.kindIsThere(s.Key) {
+			todo[s.Key] = true
+		}
+	}
+	if len(todo) == 0 {
+		return true
+	}
+	if !r.identity(ctx) {
+		return false
+	}
+	objects, err := r.objects(ctx, todo)
+	if err != nil {
+		return r.unreadable(err)
+	}
+	var stages [object.Stages][]apply.Item
+	r.plan.Steps = slices.DeleteFunc(slices.Clone(r.plan.Steps), func(s plan.Step) bool {
+		o := objects[s.Key]
+		if !todo[s.Key] || o == nil {
+			return false
+		}
+		it, _ := r.item(&s, o)
+		stages[s.Stage()] = append(stages[s.Stage()], it)
+		return true
+	})
+	for _, items := range stages {
+		if len(items) == 0 {
+			continue
+		}
+		if err := r.problems(r.carryOut(ctx, items), objects, "the server refuses"); err != nil && r.unhealed == nil {
+			r.unhealed = err
+			r.again(r.mem.backoff())
+		}
+	}
+	r.flushLate(ctx)
+	return true
+}
+
+func (r *run) kindIsThere(k object.Key) bool {
+	_, ok := r.Cluster.Kinds.Lookup(r.desired.gvks[k])
+	return ok
+}
+
 // recognise notes the uids of objects that were created anew and not written
 // down: a run was cut off after the create, or somebody put a copy in its place.
 func (r *run) recognise() {
@@ -97,25 +147,17 @@ func (r *run) applyStage(ctx context.Context, stage object.Stage, objects map[ob
 	if r.superseded() {
 		return r.pass(ReasonSuperseded, "a newer commit has arrived")
 	}
-	// What is only healed has passed its dry run and stands in the inventory as
-	// it will be: it is applied as it is.
-	var heals []apply.Result
-	news := make([]apply.Item, 0, len(items))
-	for _, it := range items {
-		if e := r.inventory[object.KeyOf(it.Object)]; it.Action == plan.Heal && e.Hash == it.Hash {
-			heals = append(heals, apply.Result{Item: it})
-		} else {
-			news = append(news, it)
-		}
-	}
-	dry, ok := r.dryRun(ctx, news, objects)
+	dry, ok := r.dryRun(ctx, items, objects)
 	if !ok {
 		return false
 	}
 	if err := r.writeAhead(ctx, dry); err != nil {
 		return r.fail(ReasonRecordFailed, err)
 	}
-	return r.applyForReal(ctx, append(dry, heals...), objects)
+	for i := range dry {
+		items[i] = dry[i].Item
+	}
+	return r.check(r.carryOut(ctx, items[:len(dry)]), objects, "the server refuses")
 }
 
 // item addresses the object of a step; ok is false if the API server does not
@@ -214,6 +256,14 @@ func (r *run) needsNamespace(results []apply.Result) bool {
 
 // check ends the run if one of the results is an error, naming all of them.
 func (r *run) check(results []apply.Result, objects map[object.Key]*render.Object, what string) bool {
+	if err := r.problems(results, objects, what); err != nil {
+		return r.fail(ReasonApplyFailed, err)
+	}
+	return true
+}
+
+// problems notes the results that are errors, and returns the first of them.
+func (r *run) problems(results []apply.Result, objects map[object.Key]*render.Object, what string) error {
 	var first error
 	failed := 0
 	for i := range results {
@@ -234,13 +284,10 @@ func (r *run) check(results []apply.Result, objects map[object.Key]*render.Objec
 			r.mem.desired = nil // its kind may be gone: look again
 		}
 	}
-	if failed == 0 {
-		return true
-	}
 	if failed > 1 {
 		first = fmt.Errorf("%s %d objects of this stage, the first: %w", what, failed, first)
 	}
-	return r.fail(ReasonApplyFailed, first)
+	return first
 }
 
 // existing looks closer at objects that were taken for new and exist: whether
@@ -340,12 +387,9 @@ func (r *run) flushLate(ctx context.Context) {
 	}
 }
 
-// applyForReal applies a stage that has passed its dry run and is written down.
-func (r *run) applyForReal(ctx context.Context, dry []apply.Result, objects map[object.Key]*render.Object) bool {
-	items := make([]apply.Item, len(dry))
-	for i := range dry {
-		items[i] = dry[i].Item
-	}
+// carryOut applies objects that stand in the inventory, and notes what came of
+// it.
+func (r *run) carryOut(ctx context.Context, items []apply.Item) []apply.Result {
 	before := make(map[object.Key]*unstructured.Unstructured)
 	for i := range items {
 		if k := object.KeyOf(items[i].Object); items[i].Action == plan.Heal {
@@ -353,6 +397,9 @@ func (r *run) applyForReal(ctx context.Context, dry []apply.Result, objects map[
 		}
 	}
 	results := r.Executor.Apply(ctx, r.client, items)
+	if r.needsNamespace(results) && r.client.CreateNamespace(ctx, r.app.Spec.Target.Namespace) == nil {
+		results = r.Executor.Apply(ctx, r.client, items)
+	}
 	for i := range results {
 		res := &results[i]
 		if res.Err != nil {
@@ -370,7 +417,7 @@ func (r *run) applyForReal(ctx context.Context, dry []apply.Result, objects map[
 		}
 	}
 	r.Claims.Moved()
-	return r.check(results, objects, "the server refuses")
+	return results
 }
 
 func (r *run) healed(k object.Key, before, after *unstructured.Unstructured) {

@@ -24,8 +24,10 @@ import (
 
 // Pipeline runs Apps. Its fields are set once, before the first run.
 type Pipeline struct {
-	Source      Source
-	Renders     *render.Cache
+	Source  Source
+	Renders *render.Cache
+	// Index is told what the render of each App depends on.
+	Index       *render.Index[object.App]
 	Cluster     *cluster.Cluster
 	Tracker     *observe.Tracker
 	Executor    *apply.Executor
@@ -57,7 +59,8 @@ type run struct {
 	kinds     map[schema.GroupVersionKind]cluster.Kind // of inventory entries, by their version
 	facts     map[object.Key]plan.Fact
 	plan      plan.Plan
-	pruning   bool // what is not desired may be removed in this run
+	pruning   bool  // what is not desired may be removed in this run
+	unhealed  error // the first heal that failed
 	pending   pendingWrite
 }
 
@@ -93,11 +96,26 @@ func Failed(err error) Outcome {
 	}
 }
 
+// Advance has an App that stood at one commit with nothing to do stand at
+// another, which changes nothing that its render had looked at. It must not be
+// called during a run of the App. It returns false if the App has to run.
+func (p *Pipeline) Advance(app object.App, from, to string) bool {
+	d := p.memory(app).desired
+	if d == nil || d.commit != from || len(d.unknown) > 0 {
+		return false
+	}
+	d.commit = to
+	p.Claims.Target(app, to)
+	p.Claims.Judge(app, claims.Judgement{Commit: to, Wants: d.keys})
+	return true
+}
+
 // Forget drops what is held of an App that no longer exists.
 func (p *Pipeline) Forget(app object.App) {
 	p.mu.Lock()
 	delete(p.memories, app)
 	p.mu.Unlock()
+	p.Index.Delete(app)
 	p.Tracker.Forget(app)
 	p.Claims.Forget(app)
 	p.Inventories.Forget(app)
@@ -147,7 +165,10 @@ func (r *run) conclude() {
 		r.finish()
 		return
 	}
-	r.mem.failures, r.mem.kindWaits, r.mem.approved = 0, 0, approval{}
+	r.mem.kindWaits, r.mem.approved = 0, approval{}
+	if r.unhealed == nil {
+		r.mem.failures = 0
+	}
 	kept := slices.DeleteFunc(r.plan.Select(plan.Keep), func(s *plan.Step) bool {
 		_, left := r.mem.left[s.Key] // as it should be: it is there
 		return left
@@ -163,6 +184,9 @@ func (r *run) conclude() {
 		r.out.Renderer = r.desired.renderer
 	}
 	switch {
+	case r.unhealed != nil:
+		r.out.Err = r.unhealed
+		r.stop(v1alpha1.StateFailed, ReasonApplyFailed, "%s", r.unhealed)
 	case r.out.Head.Err != nil:
 		r.out.Err = r.out.Head.Err
 		r.stop(v1alpha1.StateFailed, ReasonOf(r.out.Err, ReasonSourceFailed), "%s; what the last good commit says keeps running", r.out.Err)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"slices"
 	"strings"
@@ -297,7 +298,7 @@ func TestTraceIsComplete(t *testing.T) {
 		text  string
 		trace render.Trace
 	}
-	valid, invalid := 0, 0
+	valid, invalid, spared := 0, 0, 0
 	for range 60 {
 		nodes := map[string]memtree.Node{}
 		for p, n := range base {
@@ -305,14 +306,18 @@ func TestTraceIsComplete(t *testing.T) {
 		}
 		before := map[string]kept{}
 		tree := memtree.New(nodes)
+		index := render.NewIndex[string]()
 		for _, p := range paths {
 			text, trace := outcome(tree, p)
 			before[p] = kept{text, trace}
+			index.Put(p, trace)
 		}
-		for range 4 {
+		was := maps.Clone(nodes)
+		for range 1 + rng.IntN(4) {
 			edit(rng, nodes, dirs, names, contents)
 		}
 		tree = memtree.New(nodes)
+		concerned := index.Concerned(changes(was, nodes))
 		for _, p := range paths {
 			ok, err := before[p].trace.Valid(tree)
 			if err != nil {
@@ -326,6 +331,12 @@ func TestTraceIsComplete(t *testing.T) {
 				}
 			} else {
 				invalid++
+				if !concerned[p] {
+					t.Fatalf("the changes %v make the trace of %s invalid, and the index does not find it", changes(was, nodes), p)
+				}
+			}
+			if !concerned[p] {
+				spared++
 			}
 			if again, err := trace.Valid(tree); err != nil || !again {
 				t.Fatalf("the trace of %s is not valid for the tree it was made from: %v", p, err)
@@ -337,9 +348,25 @@ func TestTraceIsComplete(t *testing.T) {
 			}
 		}
 	}
-	if valid < 50 || invalid < 50 {
-		t.Errorf("the test is lopsided: %d valid, %d not", valid, invalid)
+	if valid < 50 || invalid < 50 || spared < valid/2 {
+		t.Errorf("the test is lopsided: %d valid, %d not, %d spared by the index", valid, invalid, spared)
 	}
+}
+
+// changes lists where two trees differ, as a comparison of two commits does.
+func changes(was, now map[string]memtree.Node) []render.Changed {
+	var out []render.Changed
+	for p, n := range now {
+		if old, there := was[p]; !there || old != n {
+			out = append(out, render.Changed{Path: p, Listing: !there || old.Kind != n.Kind})
+		}
+	}
+	for p := range was {
+		if _, there := now[p]; !there {
+			out = append(out, render.Changed{Path: p, Listing: true})
+		}
+	}
+	return out
 }
 
 // edit adds, changes or removes one path.
