@@ -101,12 +101,12 @@ type GitRef struct {
 	// +optional
 	metav1.ObjectMeta `json:"metadata,omitempty"`
 
-	// url of the repository.
+	// url of the repository, in the one form that all its spellings have.
 	// +required
 	// +kubebuilder:validation:MaxLength=2048
 	URL string `json:"url"`
 	// follows is the ref as the Apps name it: default branch, branch main,
-	// semver >=1.2 and so on.
+	// newest tag in >=1.2 and so on.
 	// +required
 	// +kubebuilder:validation:MaxLength=512
 	Follows string `json:"follows"`

@@ -112,7 +112,7 @@ func (r *Repositories) match(ctx context.Context, namespace, url string) (*v1alp
 			}
 			return 0
 		}
-		return cmp.Or(cmp.Compare(len(canonical(a.Spec.URL)), len(canonical(b.Spec.URL))),
+		return cmp.Or(cmp.Compare(len(Canonical(a.Spec.URL)), len(Canonical(b.Spec.URL))),
 			cmp.Compare(own(&a), own(&b)), cmp.Compare(b.Name, a.Name))
 	})
 	return &best, nil
@@ -130,11 +130,13 @@ func usable(repo *v1alpha1.Repository, namespace string) bool {
 // https://example.com/team covers https://example.com/team/config.git, and not
 // https://example.com/teamwork. The ending .git counts for nothing.
 func Covers(prefix, url string) bool {
-	p, u := canonical(prefix), canonical(url)
+	p, u := Canonical(prefix), Canonical(url)
 	return u == p || strings.HasPrefix(u, strings.TrimSuffix(p, "/")+"/")
 }
 
-func canonical(url string) string {
+// Canonical is the one form that all spellings of a repository's URL have, for
+// comparing: it need not be one that Git takes.
+func Canonical(url string) string {
 	c := url
 	if u, err := git.ParseURL(url); err == nil {
 		c = u.String()

@@ -191,7 +191,7 @@ func (u *up) serveRepository(ctx context.Context) (stop func(), err error) {
 	if err != nil {
 		return nil, err
 	}
-	running, err := server.Listen("127.0.0.1:0", nil)
+	running, err := listenAgain(server, filepath.Join(u.dir, "sample-address"))
 	if err != nil {
 		return nil, err
 	}
@@ -201,6 +201,21 @@ func (u *up) serveRepository(ctx context.Context) (stop func(), err error) {
 		u.apps = append(u.apps, newApp(f.App, url, f.Path, f.Namespace, ""))
 	}
 	return running.Close, nil
+}
+
+// listenAgain serves at the address that the file holds, so that clones made in
+// an earlier run keep working, or at a free one if that is taken.
+func listenAgain(server *gitserver.Server, file string) (*gitserver.Running, error) {
+	if last, err := os.ReadFile(file); err == nil {
+		if running, err := server.Listen(string(last), nil); err == nil {
+			return running, nil
+		}
+	}
+	running, err := server.Listen("127.0.0.1:0", nil)
+	if err != nil {
+		return nil, err
+	}
+	return running, os.WriteFile(file, []byte(strings.TrimPrefix(running.URL, "http://")), 0o600)
 }
 
 var notInName = regexp.MustCompile(`[^a-z0-9]+`)

@@ -11,14 +11,14 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"abide.dev/abide/api/v1alpha1"
-	"abide.dev/abide/internal/source/git"
+	"abide.dev/abide/internal/access"
 )
 
 // follow is a ref of a repository as Apps name it.
 type follow struct{ repo, ref string }
 
 func followOf(app *v1alpha1.App) follow {
-	return follow{app.Spec.Source.Repo, followed(app).String()}
+	return follow{access.Canonical(app.Spec.Source.Repo), followed(app).String()}
 }
 
 // waitCommit waits until a commit is live. First, until the records of refs say
@@ -99,14 +99,14 @@ func judge(commit, repo string, refs objects[*v1alpha1.GitRef], apps []v1alpha1.
 	records := map[follow]*v1alpha1.GitRef{}
 	places := map[place]bool{} // where the commit is known to be
 	for _, r := range refs {
-		if repo != "" && canonical(r.URL) != canonical(repo) {
+		if repo != "" && access.Canonical(r.URL) != access.Canonical(repo) {
 			continue
 		}
-		f := follow{r.URL, r.Follows}
+		f := follow{access.Canonical(r.URL), r.Follows}
 		records[f] = r
 		if knows(r, commit) {
 			v.judged[f] = true
-			places[place{canonical(r.URL), r.Ref}] = true
+			places[place{access.Canonical(r.URL), r.Ref}] = true
 		}
 	}
 	slices.SortFunc(apps, func(a, b v1alpha1.App) int {
@@ -120,7 +120,7 @@ func judge(commit, repo string, refs objects[*v1alpha1.GitRef], apps []v1alpha1.
 	for i := range apps {
 		app := &apps[i]
 		f := followOf(app)
-		if repo != "" && canonical(f.repo) != canonical(repo) || app.DeletionTimestamp != nil {
+		if repo != "" && access.Canonical(f.repo) != access.Canonical(repo) || app.DeletionTimestamp != nil {
 			continue
 		}
 		inRepo++
@@ -132,10 +132,10 @@ func judge(commit, repo string, refs objects[*v1alpha1.GitRef], apps []v1alpha1.
 			if app.Status.State == v1alpha1.StateFailed && current(app) && rec == nil && repo != "" {
 				v.failed = cmp.Or(v.failed, app)
 			}
-		case rec != nil && places[place{canonical(f.repo), rec.Ref}]:
+		case rec != nil && places[place{access.Canonical(f.repo), rec.Ref}]:
 			// The same ref under another name: it will get there.
 			v.waiting = fmt.Sprintf("%s of %s has not been judged there yet", f.ref, f.repo)
-		case rec == nil && repos[canonical(f.repo)] && app.Status.State != v1alpha1.StateFailed:
+		case rec == nil && repos[access.Canonical(f.repo)] && app.Status.State != v1alpha1.StateFailed:
 			v.waiting = fmt.Sprintf("App %s/%s has not been looked at yet", app.Namespace, app.Name)
 		}
 	}
@@ -189,14 +189,6 @@ func readiness(apps objects[*v1alpha1.App], judged map[follow]bool) ready {
 		}
 	}
 	return r
-}
-
-// canonical makes spellings of one address equal.
-func canonical(raw string) string {
-	if u, err := git.ParseURL(raw); err == nil {
-		raw = u.String()
-	}
-	return strings.TrimSuffix(strings.TrimSuffix(raw, "/"), ".git")
 }
 
 func short(commit string) string {

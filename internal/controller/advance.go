@@ -13,7 +13,7 @@ type standing struct {
 }
 
 func refKeyOf(app *v1alpha1.App) refKey {
-	return refKey{url: app.Spec.Source.Repo, ref: access.RefOf(app).String()}
+	return refKey{url: access.Canonical(app.Spec.Source.Repo), ref: access.RefOf(app).String()}
 }
 
 // begins and ends frame a run: while it is under way, nothing can be said of

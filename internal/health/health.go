@@ -18,6 +18,9 @@ func Of(u *unstructured.Unstructured) (v1alpha1.Health, string) {
 	if gvk := u.GroupVersionKind(); gvk.Group == v1alpha1.Group && gvk.Kind == "App" {
 		return ofApp(u)
 	}
+	if suspended(u) {
+		return v1alpha1.HealthSuspended, "it is suspended"
+	}
 	res, err := compute(u)
 	if err != nil {
 		return v1alpha1.HealthUnknown, fmt.Sprintf("its status can't be read: %v", err)
@@ -33,6 +36,16 @@ func Of(u *unstructured.Unstructured) (v1alpha1.Health, string) {
 		return v1alpha1.HealthDegraded, res.Message
 	}
 	return v1alpha1.HealthUnknown, res.Message
+}
+
+// suspended tells whether a Job or CronJob has been told not to start Pods.
+func suspended(u *unstructured.Unstructured) bool {
+	gvk := u.GroupVersionKind()
+	if gvk.Group != "batch" || gvk.Kind != "Job" && gvk.Kind != "CronJob" {
+		return false
+	}
+	yes, _, _ := unstructured.NestedBool(u.Object, "spec", "suspend")
+	return yes && u.GetDeletionTimestamp() == nil
 }
 
 // compute asks the library. The library takes the shape of some statuses for

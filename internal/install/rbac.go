@@ -62,7 +62,7 @@ func controllerRBAC(o Options) []runtime.Object {
 			}},
 		},
 		clusterRole(RoleWatchShipped, map[string]string{LabelAggregateToWatch: "true"}, o.watchRules()),
-		clusterRole(RoleRepositorySecrets, nil, []rbacv1.PolicyRule{rule("", []string{"get"}, "secrets")}),
+		clusterRole(RoleRepositorySecrets, nil, []rbacv1.PolicyRule{rule("", []string{"get", "list", "watch"}, "secrets")}),
 		&rbacv1.Role{ObjectMeta: meta(RoleOwnNamespace, o.Namespace), Rules: ownNamespaceRules()},
 
 		clusterBinding(RoleController, RoleController, o),

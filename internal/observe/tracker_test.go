@@ -94,8 +94,9 @@ type obj struct {
 }
 
 func (o obj) make() *unstructured.Unstructured {
-	if o.kind.Kind == "" {
-		o.kind = widget
+	kind := o.kind
+	if kind.Kind == "" {
+		kind = widget
 	}
 	if o.app == (object.App{}) {
 		o.app = web
@@ -104,7 +105,7 @@ func (o obj) make() *unstructured.Unstructured {
 		"spec":   map[string]any{"value": o.value},
 		"status": map[string]any{"seen": o.status},
 	}}
-	u.SetGroupVersionKind(o.kind.GroupVersionKind)
+	u.SetGroupVersionKind(kind.GroupVersionKind)
 	u.SetNamespace("shop")
 	u.SetName("w")
 	if o.name != "" {

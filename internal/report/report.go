@@ -120,7 +120,7 @@ func conditions(out *pipeline.Outcome, s *v1alpha1.AppStatus, sum pipeline.Summa
 	default:
 		ready.Status = metav1.ConditionTrue
 		ready.Reason = "Ready"
-		ready.Message = fmt.Sprintf("%d objects in sync and healthy", sum.Objects.Total)
+		ready.Message = fmt.Sprintf("%s in sync and healthy", objects(sum.Objects.Total))
 	}
 	return []metav1.Condition{ready, synced, healthy}
 }
@@ -205,4 +205,11 @@ func keys(n int, at func(int) object.Key) string {
 		s += fmt.Sprintf(" and %d more", n-most)
 	}
 	return s
+}
+
+func objects(n int32) string {
+	if n == 1 {
+		return "1 object"
+	}
+	return fmt.Sprintf("%d objects", n)
 }
