@@ -100,6 +100,16 @@ func (x *Executor) run(ctx context.Context, items []Item, f func(Item) Result) [
 
 func one(ctx context.Context, c *cluster.Client, it Item, dryRun bool) Result {
 	res := Result{Item: it}
+	if it.Rules.CreateOnly {
+		live, err := c.Get(ctx, it.Kind, it.Object.GetNamespace(), it.Object.GetName())
+		if err == nil {
+			return keep(ctx, c, it, live, dryRun)
+		}
+		if !apierrors.IsNotFound(err) {
+			res.Err = err
+			return res
+		}
+	}
 	if it.Rules.Replace {
 		if res.Err = replace(ctx, c, it, dryRun); res.Err != nil {
 			return res
@@ -112,6 +122,22 @@ func one(ctx context.Context, c *cluster.Client, it Item, dryRun bool) Result {
 	}
 	a, err := c.Apply(ctx, it.Kind, it.Object, dryRun)
 	res.Live, res.Existed, res.Err = a.Object, err == nil && !a.Created, err
+	return res
+}
+
+// keep makes an object that is only to be created, and exists, the App's: by its
+// marks, and nothing else of it.
+func keep(ctx context.Context, c *cluster.Client, it Item, live *unstructured.Unstructured, dryRun bool) Result {
+	res := Result{Item: it, Live: live, Existed: true}
+	owner, _ := object.Owner(it.Object)
+	switch now, marked := object.Owner(live); {
+	case dryRun || marked && now == owner:
+		return res
+	case it.Action == plan.Create:
+		res.Err = fmt.Errorf("somebody else has created it just now; it is looked at again")
+		return res
+	}
+	res.Live, res.Err = c.Mark(ctx, it.Kind, live, it.Object)
 	return res
 }
 

@@ -108,6 +108,26 @@ func (c *Client) SetManagedFields(ctx context.Context, k Kind, live *unstructure
 		Body(patch).Do(ctx).Error()
 }
 
+// Mark gives the object that was read as live the marks of abide that another
+// one has; a change in between is a conflict.
+func (c *Client) Mark(ctx context.Context, k Kind, live, marked *unstructured.Unstructured) (*unstructured.Unstructured, error) {
+	patch, err := json.Marshal(map[string]any{"metadata": map[string]any{
+		"resourceVersion": live.GetResourceVersion(),
+		"labels":          map[string]string{v1alpha1.LabelApp: marked.GetLabels()[v1alpha1.LabelApp]},
+		"annotations":     map[string]string{v1alpha1.AnnotationOwner: marked.GetAnnotations()[v1alpha1.AnnotationOwner]},
+	}})
+	if err != nil {
+		return nil, fmt.Errorf("encoding: %w", err)
+	}
+	raw, err := body(c.at(c.rest.Patch(types.MergePatchType), k, live.GetNamespace(), live.GetName()).
+		Param("fieldManager", v1alpha1.FieldManager).
+		Body(patch).Do(ctx))
+	if err != nil {
+		return nil, err
+	}
+	return decode(raw)
+}
+
 // Delete deletes the object with this uid, what it owns following in the
 // background. It returns true when the server says that the object is gone, and
 // false when it is only on its way (a finalizer, a grace period). An object that

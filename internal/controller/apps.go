@@ -172,7 +172,7 @@ func (a *Apps) begin(ctx context.Context) error {
 }
 
 func following(app *v1alpha1.App) claims.Following {
-	return claims.Following{Repo: app.Spec.Source.Repo, Ref: access.RefOf(app).String()}
+	return claims.Following{Repo: access.Canonical(app.Spec.Source.Repo), Ref: access.RefOf(app).String()}
 }
 
 // run follows the App's source and runs the pipeline.
@@ -185,7 +185,8 @@ func (a *Apps) run(ctx context.Context, id object.App, app *v1alpha1.App) pipeli
 		want, err := a.Repositories.Want(ctx, app)
 		if err != nil {
 			a.unread(id)
-			return pipeline.Failed(err)
+			a.refresh(id, app) // which is over at once, and has to be answered
+			return a.Pipeline.Fail(ctx, in, err)
 		}
 		a.Hub.Follow(id.String(), want)
 		a.refresh(id, app)
@@ -195,7 +196,7 @@ func (a *Apps) run(ctx context.Context, id object.App, app *v1alpha1.App) pipeli
 	}
 	var err error
 	if in.Pause, in.Approvals, err = a.acts(ctx, id); err != nil {
-		return pipeline.Failed(err)
+		return a.Pipeline.Fail(ctx, in, err)
 	}
 	in.Progress = func(out *pipeline.Outcome) {
 		if err := a.writeStatus(ctx, id, app, out); err != nil {

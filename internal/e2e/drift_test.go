@@ -134,7 +134,7 @@ func TestContest(t *testing.T) {
 			w.client.Patch(ctx, cmNamed(ns, "config-0"), patch, client.FieldOwner("autoscaler"))
 		}
 	}()
-	message := w.says(app, "Drifted", "config-0", "autoscaler")
+	message := w.says(app, "Contested", "config-0", "autoscaler")
 	stop()
 	<-done
 	if !strings.Contains(message, "take the field out of Git") {

@@ -142,6 +142,22 @@ func TestBadCommit(t *testing.T) {
 		t.Errorf("the status says that %s runs", now.Status.Source.Commit)
 	}
 	w.has(ns, "config-1", "1")
+
+	// A restart finds the same, also how what runs is doing.
+	before := w.get(app)
+	if o := before.Status.Objects; o.Total != 2 || o.Healthy != 2 || before.Status.Health != v1alpha1.HealthHealthy {
+		t.Errorf("what runs is %+v, %s", o, before.Status.Health)
+	}
+	w.abide.stop()
+	since := now()
+	w.repo.Write(map[string]string{"README": "hello"})
+	commit = w.repo.Commit("nothing of the App")
+	w.run()
+	w.judged(commit)
+	if got := without(w.writes(since), "gitrefs"); len(got) != 0 {
+		t.Errorf("after a restart with nothing changed, abide sent %q, and the status is %+v", got, w.get(app).Status)
+	}
+
 	w.repo.Write(map[string]string{"app/c.yaml": configMaps("config", 2, "1")})
 	w.push(app, "as it was")
 	w.ready(app, first)

@@ -39,7 +39,7 @@ func TestMove(t *testing.T) {
 	second := gittest.NewIn(t, w.repo.Root, "second.git")
 	secondURL := w.url[:len(w.url)-len(w.repo.Name)] + "second.git"
 	w.repo.Write(map[string]string{
-		"a/keep.yaml": configMap("a-keep", "1"), "a/move.yaml": configMap("move", "1"),
+		"a/keep.yaml": configMap("a-keep", "1"), "a/move.yaml": configMap("move", "1") + "---\n" + annotated("once", "1", v1alpha1.AnnotationApply, "create-only"),
 		"a/far.yaml": configMap("far", "1"), "a/paused.yaml": configMap("paused", "1"), "a/broken.yaml": configMap("broken", "1"),
 		"b/keep.yaml": configMap("b-keep", "1"), "p/keep.yaml": configMap("p-keep", "1"), "f/keep.yaml": configMap("f-keep", "1"),
 	})
@@ -54,7 +54,7 @@ func TestMove(t *testing.T) {
 	}
 	w.ready(s, secondCommit)
 	was := map[string]*corev1.ConfigMap{}
-	for _, name := range []string{"move", "far", "paused", "broken"} {
+	for _, name := range []string{"move", "once", "far", "paused", "broken"} {
 		was[name] = w.find(ns, name)
 	}
 
@@ -65,15 +65,18 @@ func TestMove(t *testing.T) {
 	w.says(s, "OwnedByAnotherApp", "far", "App "+w.own+"/a owns it")
 	w.owner(ns, "far", a, was["far"])
 
+	w.patch(cmNamed(ns, "once"), "somebody", `{"data":{"value":"theirs"}}`)
 	pause := w.pause(p, "holiday")
 	w.state(p, v1alpha1.StatePaused)
 	w.repo.Remove("a/move.yaml", "a/far.yaml", "a/paused.yaml")
-	w.repo.Write(map[string]string{"b/move.yaml": configMap("move", "2"), "p/move.yaml": configMap("paused", "2")})
+	w.repo.Write(map[string]string{"b/move.yaml": configMap("move", "2") + "---\n" + annotated("once", "2", v1alpha1.AnnotationApply, "create-only"), "p/move.yaml": configMap("paused", "2")})
 	w.push(a, "three leave a")
 	w.owner(ns, "move", b, was["move"])
 	w.has(ns, "move", "2")
+	w.owner(ns, "once", b, was["once"])
+	w.has(ns, "once", "theirs") // it is only ever created
 	w.owner(ns, "far", s, was["far"])
-	w.says(a, "Drifted", "paused", "App "+w.own+"/p", "Paused")
+	w.says(a, "WaitingForHandover", "paused", "App "+w.own+"/p", "Paused")
 	w.owner(ns, "paused", a, was["paused"])
 	w.delete(pause)
 	w.owner(ns, "paused", p, was["paused"])
@@ -84,7 +87,7 @@ func TestMove(t *testing.T) {
 	w.repo.Write(map[string]string{"f/move.yaml": configMap("broken", "2"), "f/keep.yaml": "a: b: c\n"})
 	w.push(a, "one leaves for an App that fails")
 	w.says(f, "InvalidYAML")
-	w.says(a, "Drifted", "broken", "App "+w.own+"/f", "fails")
+	w.says(a, "WaitingForHandover", "broken", "App "+w.own+"/f", "fails")
 	w.owner(ns, "broken", a, was["broken"])
 	w.repo.Write(map[string]string{"f/keep.yaml": configMap("f-keep", "2")})
 	w.push(f, "repaired")
@@ -144,5 +147,27 @@ func TestRename(t *testing.T) {
 	w.gone(&v1alpha1.App{}, w.own, "old")
 	w.ready(fresh, "")
 	w.ready(parent, "")
+	w.ownedOnce()
+}
+
+// TestTakeoverWhileDead: an App was deleted, and another one came in its place,
+// while no controller ran: the one that is going waits for the one that comes.
+func TestTakeoverWhileDead(t *testing.T) {
+	w := newWorld(t)
+	ns := w.sandbox.Namespace(t)
+	w.repo.Write(map[string]string{"app/config.yaml": configMaps("config", 3, "1")})
+	commit := w.repo.Commit("three")
+	w.run()
+	old := w.ready(w.app("old", "app", ns), commit)
+	was := []*corev1.ConfigMap{w.find(ns, "config-0"), w.find(ns, "config-1"), w.find(ns, "config-2")}
+	w.abide.kill()
+	w.delete(old)
+	fresh := w.app("new", "app", ns)
+	w.run()
+	for i, cm := range was {
+		w.owner(ns, fmt.Sprintf("config-%d", i), fresh, cm)
+	}
+	w.gone(&v1alpha1.App{}, w.own, "old")
+	w.ready(fresh, commit)
 	w.ownedOnce()
 }

@@ -2,8 +2,6 @@ package e2e
 
 import (
 	"fmt"
-	"maps"
-	"net/http"
 	"slices"
 	"strings"
 	"testing"
@@ -162,7 +160,7 @@ func (w *world) judged(commit string) {
 		var refs v1alpha1.GitRefList
 		must(w.t, w.client.List(w.t.Context(), &refs, client.InNamespace(w.own)))
 		for i := range refs.Items {
-			if refs.Items[i].URL == w.url && refs.Items[i].Judged == commit {
+			if strings.TrimSuffix(refs.Items[i].URL, ".git") == strings.TrimSuffix(w.url, ".git") && refs.Items[i].Judged == commit {
 				return nil
 			}
 		}
@@ -194,8 +192,8 @@ func describe(e sandboxtest.AuditEvent) string {
 	return e.Verb + " " + r + " " + e.Name
 }
 
-// toObjects are those of the writes that are about objects of Apps, and records
-// the others.
+// split parts the writes that are about objects of Apps from those that are about
+// abide's own records.
 func split(writes []string) (toObjects, records []string) {
 	for _, s := range writes {
 		_, rest, _ := strings.Cut(s, " ")
@@ -242,14 +240,6 @@ func annotated(name, value, annotation, is string) string {
 func appManifest(namespace, name, url, path, target string) string {
 	return fmt.Sprintf("apiVersion: abide.dev/v1alpha1\nkind: App\nmetadata:\n  namespace: %s\n  name: %s\nspec:\n  source:\n    repo: %s\n    path: %s\n  target:\n    namespace: %s\n",
 		namespace, name, url, path, target)
-}
-
-// keys are the keys of a map in order.
-func keys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }
-
-// status answers every request with a code.
-func answer(code int) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(code) })
 }
 
 // ended waits until a process has ended.

@@ -149,6 +149,16 @@ func TestRules(t *testing.T) {
 	if cm := w.find(ns, "once"); cm.Data["value"] != "theirs" {
 		t.Errorf("the object that is only to be created has %v", cm.Data)
 	}
+	// Without its label it looks as if it was gone, and is not: it is the App's
+	// again, and as it was.
+	w.patch(cmNamed(ns, "once"), "meddler", fmt.Sprintf(`{"metadata":{"labels":{%q:null}}}`, v1alpha1.LabelApp))
+	eventually(t, "the label is back", func() error {
+		if cm := w.find(ns, "once"); cm == nil || cm.Labels[v1alpha1.LabelApp] == "" || cm.Data["value"] != "theirs" {
+			return fmt.Errorf("it is %+v", cm)
+		}
+		return nil
+	})
+	w.ready(app, "")
 	w.says(off, "Drifted", "off-1", "spec.sync.prune is off")
 	if w.find(ns, "off-1") == nil {
 		t.Error("with prune off, an object was removed")

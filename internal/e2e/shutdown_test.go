@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -87,7 +88,7 @@ func TestTermination(t *testing.T) {
 	w.run()
 	app := w.app("app", "app", ns)
 	<-hold.arrived
-	w.abide.cmd.Process.Signal(os.Interrupt)
+	w.abide.cmd.Process.Signal(syscall.SIGTERM)
 	w.abide.ended(t, 15*time.Second)
 
 	known := map[string]bool{}

@@ -48,7 +48,7 @@ func (w *world) asInstalled() (user string) {
 		if k := u.GetKind(); k == "CustomResourceDefinition" || k == "Namespace" {
 			continue
 		}
-		must(w.t, w.client.Patch(w.t.Context(), u, client.Apply, client.FieldOwner("tester"), client.ForceOwnership)) //nolint:staticcheck // the unstructured form of an apply
+		must(w.t, w.client.Apply(w.t.Context(), client.ApplyConfigurationFromUnstructured(u), client.FieldOwner("tester"), client.ForceOwnership))
 		w.t.Cleanup(func() { w.client.Delete(context.WithoutCancel(w.t.Context()), u) })
 	}
 	user = "system:serviceaccount:" + w.own + ":" + install.ServiceAccount

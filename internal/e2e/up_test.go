@@ -46,7 +46,7 @@ func TestUpOnce(t *testing.T) {
 	if err := cmd.Run(); err != nil {
 		t.Errorf("a good repository: %v\n%s", err, output())
 	}
-	for _, want := range []string{"created  ConfigMap default/hello", "1 objects in sync and healthy"} {
+	for _, want := range []string{"created  ConfigMap default/hello", "1 object in sync and healthy"} {
 		if !strings.Contains(output(), want) {
 			t.Errorf("the output lacks %q:\n%s", want, output())
 		}

@@ -21,8 +21,9 @@ import (
 
 const (
 	// kindsFresh is how old the list of kinds may be when a kind is missing.
-	kindsFresh = 5 * time.Second
-	// kindsAgain is when to look for a missing kind again.
+	kindsFresh = time.Second
+	// kindsAgain is when to look for a missing kind again, at first and at last.
+	kindsFirst = time.Second
 	kindsAgain = 10 * time.Second
 	// kindsSoon is the same, just after a definition was applied.
 	kindsSoon = 250 * time.Millisecond
@@ -145,7 +146,7 @@ func (r *run) holdBack() bool {
 			}
 		}
 		if why != "" {
-			s.Action, s.Why = plan.Keep, why
+			s.Action, s.Why, s.Reason = plan.Keep, why, ReasonHandover
 			r.pruning = false
 		}
 	}
@@ -198,7 +199,7 @@ func (r *run) restrain() bool {
 		if wait <= 0 {
 			continue
 		}
-		s.Action = plan.Keep
+		s.Action, s.Reason = plan.Keep, ReasonContested
 		s.Why = fmt.Sprintf("%s keeps changing it: healed %d times, each time changed again; make %s leave it alone, or take the field out of Git", name(by), heals, name(by))
 		r.again(wait)
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -36,7 +37,7 @@ type desired struct {
 }
 
 // fetch learns where the ref stands.
-func (r *run) fetch(context.Context) bool {
+func (r *run) fetch(ctx context.Context) bool {
 	if r.deleting {
 		return true
 	}
@@ -45,6 +46,9 @@ func (r *run) fetch(context.Context) bool {
 	if head.Commit == "" {
 		if head.Err != nil {
 			r.Claims.Judge(r.id, claims.Judgement{Failed: true, Paused: r.in.Pause != nil})
+			if !r.watch(ctx) {
+				return false
+			}
 			// Git is looked at again by the source, which then wakes the App.
 			r.out.Err = head.Err
 			return r.stop(v1alpha1.StateFailed, ReasonOf(head.Err, ReasonSourceFailed), "%s", head.Err)
@@ -81,7 +85,7 @@ func (r *run) render(ctx context.Context) bool {
 	}
 	d, err := r.desire(ctx, tree)
 	if err != nil {
-		return r.renderFailed(err)
+		return r.renderFailed(ctx, err)
 	}
 	if r.mem.desired == nil || r.mem.desired.hash != d.hash {
 		r.mem.failures, r.mem.approved = 0, approval{} // a new desired state starts afresh
@@ -109,9 +113,12 @@ func (r *run) vanished() bool {
 }
 
 // renderFailed ends a run whose commit can't be rendered. What runs stays.
-func (r *run) renderFailed(err error) bool {
+func (r *run) renderFailed(ctx context.Context, err error) bool {
 	r.Claims.Judge(r.id, claims.Judgement{Commit: r.out.Head.Commit, Failed: true, Paused: r.in.Pause != nil})
 	r.out.Reported = r.out.Head.Commit
+	if !r.watch(ctx) {
+		return false
+	}
 	var re *render.Error
 	var oe *apply.ObjectError
 	if !errors.As(err, &re) && !errors.As(err, &oe) {
@@ -126,6 +133,13 @@ func (r *run) renderFailed(err error) bool {
 	return r.stop(v1alpha1.StateFailed, reason, "%s", err)
 }
 
+// watch makes sure that the records of what the App owns are there, for a run
+// that gets no further: it still has to say how that is doing.
+func (r *run) watch(ctx context.Context) bool {
+	r.desired = &desired{}
+	return r.observe(ctx)
+}
+
 // judge tells the other Apps what this one wants.
 func (r *run) judge(context.Context) bool {
 	if r.deleting {
@@ -137,13 +151,20 @@ func (r *run) judge(context.Context) bool {
 	return true
 }
 
-func (r *run) request() render.Request {
-	return render.Request{Path: r.app.Spec.Source.Path}
+// renderTimeout is how long one render may take.
+const renderTimeout = time.Minute
+
+// rendered renders the App's folder of a tree, or takes what is cached of it.
+func (r *run) rendered(ctx context.Context, tree snapshot.Tree) (*render.Result, error) {
+	ctx, cancel := context.WithTimeout(ctx, renderTimeout)
+	defer cancel()
+	res, _, err := r.Renders.Get(ctx, r.app.Spec.Source.Repo, tree, render.Request{Path: r.app.Spec.Source.Path})
+	return res, err
 }
 
 // desire renders the App and reduces the objects to what a plan needs.
 func (r *run) desire(ctx context.Context, tree snapshot.Tree) (*desired, error) {
-	res, _, err := r.Renders.Get(ctx, r.app.Spec.Source.Repo, tree, r.request())
+	res, err := r.rendered(ctx, tree)
 	if err != nil {
 		return nil, err
 	}
@@ -294,7 +315,7 @@ func (r *run) objects(ctx context.Context, keys map[object.Key]bool) (map[object
 	if err != nil {
 		return nil, err
 	}
-	res, _, err := r.Renders.Get(ctx, r.app.Spec.Source.Repo, tree, r.request())
+	res, err := r.rendered(ctx, tree)
 	if err != nil {
 		return nil, err
 	}

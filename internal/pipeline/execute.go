@@ -114,14 +114,31 @@ func (r *run) recognise() {
 		if rec, ok := r.Tracker.Get(k); ok && rec.Owner == r.id && rec.UID != e.UID {
 			now := *e
 			now.UID = rec.UID
+			r.inventory[k] = &now // what is removed is removed by its uid
 			r.pending.set = append(r.pending.set, now)
 		}
 	}
 }
 
-// superseded tells whether the ref has moved on since the run began.
-func (r *run) superseded() bool {
-	return !r.deleting && r.Source.Head(r.id).Commit != r.out.Head.Commit
+// superseded tells whether the ref has moved on, since the run began, to a commit
+// that says something else of the App. One that says the same supersedes nothing.
+func (r *run) superseded(ctx context.Context) bool {
+	if r.deleting {
+		return false
+	}
+	now := r.Source.Head(r.id).Commit
+	if now == r.out.Head.Commit || now == r.same {
+		return false
+	}
+	tree, err := r.Source.Tree(ctx, r.id, now)
+	if err != nil {
+		return true
+	}
+	if same, err := r.desired.trace.Valid(tree); err != nil || !same {
+		return true
+	}
+	r.same = now
+	return false
 }
 
 func (r *run) applyStage(ctx context.Context, stage object.Stage, objects map[object.Key]*render.Object) bool {
@@ -144,7 +161,7 @@ func (r *run) applyStage(ctx context.Context, stage object.Stage, objects map[ob
 	if len(items) == 0 {
 		return true
 	}
-	if r.superseded() {
+	if r.superseded(ctx) {
 		return r.pass(ReasonSuperseded, "a newer commit has arrived")
 	}
 	dry, ok := r.dryRun(ctx, items, objects)
@@ -192,7 +209,8 @@ func (r *run) awaitKind(ctx context.Context, stage object.Stage, o *render.Objec
 		r.mem.kindWaits++
 		return r.stop(v1alpha1.StateProgressing, ReasonKindUnknown, "the definition of %s has been applied, and the API server does not serve it yet", object.GVKString(gvk))
 	}
-	r.again(kindsAgain)
+	r.again(min(kindsFirst<<min(r.mem.kindWaits, 8), kindsAgain))
+	r.mem.kindWaits++
 	r.trouble(object.KeyOf(o.Unstructured), ReasonKindUnknown, "the API server has no kind "+object.GVKString(gvk))
 	return r.stop(v1alpha1.StateWaiting, ReasonKindUnknown,
 		"the API server has no kind %s (%s needs it): install its definition, or repair apiVersion and kind; stage %q and later ones wait for it",
@@ -366,6 +384,12 @@ func (r *run) write(ctx context.Context) error {
 	if len(p.set) == 0 && len(p.remove) == 0 {
 		return nil
 	}
+	// What was noted of an object before it was removed is of no use any more.
+	removed := make(map[object.Key]bool, len(p.remove))
+	for _, k := range p.remove {
+		removed[k] = true
+	}
+	p.set = slices.DeleteFunc(p.set, func(e v1alpha1.InventoryEntry) bool { return removed[object.EntryKey(&e)] })
 	err := r.Inventories.Write(ctx, r.app, p.set, p.remove)
 	r.inventory = r.Inventories.Entries(r.id)
 	return err

@@ -1,6 +1,7 @@
 package pipeline
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -59,21 +60,15 @@ type run struct {
 	kinds     map[schema.GroupVersionKind]cluster.Kind // of inventory entries, by their version
 	facts     map[object.Key]plan.Fact
 	plan      plan.Plan
-	pruning   bool  // what is not desired may be removed in this run
-	unhealed  error // the first heal that failed
+	pruning   bool   // what is not desired may be removed in this run
+	unhealed  error  // the first heal that failed
+	same      string // a newer commit that says the same of the App
 	pending   pendingWrite
 }
 
 // Run brings an App as far as it gets without waiting.
 func (p *Pipeline) Run(ctx context.Context, in Input) Outcome {
-	r := &run{
-		Pipeline: p, in: in, app: in.App,
-		id:       object.App{Namespace: in.App.Namespace, Name: in.App.Name},
-		deleting: in.App.DeletionTimestamp != nil,
-		facts:    map[object.Key]plan.Fact{},
-		pruning:  true,
-	}
-	r.mem = p.memory(r.id)
+	r := p.begin(in)
 	// Each step says whether the run goes on; where it does not, it has said why
 	// in the outcome.
 	steps := []func(context.Context) bool{
@@ -88,12 +83,26 @@ func (p *Pipeline) Run(ctx context.Context, in Input) Outcome {
 	return r.out
 }
 
-// Failed is the outcome of a run that could not even begin.
-func Failed(err error) Outcome {
-	return Outcome{
-		State: v1alpha1.StateFailed, Reason: ReasonOf(err, ReasonSourceFailed), Message: err.Error(),
-		Err: err, Again: lastRetry,
+func (p *Pipeline) begin(in Input) *run {
+	r := &run{
+		Pipeline: p, in: in, app: in.App,
+		id:       object.App{Namespace: in.App.Namespace, Name: in.App.Name},
+		deleting: in.App.DeletionTimestamp != nil,
+		facts:    map[object.Key]plan.Fact{},
+		pruning:  true,
 	}
+	r.mem = p.memory(r.id)
+	return r
+}
+
+// Fail is a run that can't begin: it says why, and how what runs is doing.
+func (p *Pipeline) Fail(ctx context.Context, in Input, err error) Outcome {
+	r := p.begin(in)
+	if r.watch(ctx) {
+		r.out.Err, r.out.Again = err, lastRetry
+		r.stop(v1alpha1.StateFailed, ReasonOf(err, ReasonSourceFailed), "%s", err)
+	}
+	return r.out
 }
 
 // Advance has an App that stood at one commit with nothing to do stand at
@@ -174,11 +183,7 @@ func (r *run) conclude() {
 		return left
 	})
 	for _, s := range kept {
-		reason := "NotInGit"
-		if s.Hash != "" {
-			reason = ReasonDrifted
-		}
-		r.trouble(s.Key, reason, s.Why)
+		r.trouble(s.Key, keptReason(s), s.Why)
 	}
 	if !slices.ContainsFunc(kept, func(s *plan.Step) bool { return s.Hash == "" }) {
 		r.out.Renderer = r.desired.renderer
@@ -191,7 +196,11 @@ func (r *run) conclude() {
 		r.out.Err = r.out.Head.Err
 		r.stop(v1alpha1.StateFailed, ReasonOf(r.out.Err, ReasonSourceFailed), "%s; what the last good commit says keeps running", r.out.Err)
 	case len(kept) > 0:
-		r.stop(v1alpha1.StateDrifted, ReasonDrifted, "%s: %s", kept[0].Key, kept[0].Why)
+		state, reason := v1alpha1.StateDrifted, cmp.Or(kept[0].Reason, ReasonDrifted)
+		if reason == ReasonHandover {
+			state = v1alpha1.StateWaiting
+		}
+		r.stop(state, reason, "%s: %s", kept[0].Key, kept[0].Why)
 	case r.in.Pause != nil:
 		r.stop(v1alpha1.StatePaused, ReasonPaused, "%s", pauseMessage(r.in.Pause))
 	default:
@@ -199,9 +208,24 @@ func (r *run) conclude() {
 	}
 }
 
+// keptReason is a word for why a step was not done.
+func keptReason(s *plan.Step) string {
+	switch {
+	case s.Reason != "":
+		return s.Reason
+	case s.Hash != "":
+		return ReasonDrifted
+	}
+	return ReasonNotInGit
+}
+
 func (r *run) finish() {
 	if len(r.inventory) > 0 {
-		r.stop(v1alpha1.StateDeleting, ReasonDeleting, "%s left to remove", count(len(r.inventory), "object"))
+		m := count(len(r.inventory), "object") + " left to remove"
+		if kept := r.plan.Select(plan.Keep); len(kept) > 0 {
+			m += "; " + kept[0].Key.String() + ": " + kept[0].Why
+		}
+		r.stop(v1alpha1.StateDeleting, ReasonDeleting, "%s", m)
 		return
 	}
 	r.out.Finished = true
@@ -217,7 +241,7 @@ func pauseMessage(p *v1alpha1.Pause) string {
 	if p.Spec.Reason != "" {
 		m += ": " + p.Spec.Reason
 	}
-	return m + "; abide resume " + p.Name + " lets it go on"
+	return m + "; abide resume " + p.Name + " -n " + p.Namespace + " lets it go on"
 }
 
 func count(n int, noun string) string {

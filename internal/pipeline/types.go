@@ -154,4 +154,5 @@ const (
 	ReasonRenderFailed    = "RenderFailed"
 	ReasonClusterFailed   = "ClusterFailed"
 	ReasonContested       = "Contested"
+	ReasonNotInGit        = "NotInGit" // of an object, while pruning is off
 )

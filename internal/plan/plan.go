@@ -80,6 +80,9 @@ type Step struct {
 	Before string // fingerprint of the live object, empty if there is none
 	// Why says more, for people: which tool tracks it, which App owns it.
 	Why string
+	// Reason is a word for why a step is kept from being done, where somebody
+	// else than Compute has decided that; it is no part of the digest.
+	Reason string
 }
 
 // Stage returns the stage of the step.
