@@ -83,13 +83,16 @@ test-race: build bin/kustomize ## Run all but the longest tests under the race d
 	$(call say,'testing under the race detector (compiles everything anew: up to 8 minutes on a cold machine)')
 	@CGO_ENABLED=1 go test -race -short -timeout $(TEST_TIMEOUT) $(TEST_FLAGS) $(RACE_PACKAGES)
 
+# BENCH_FLAGS=-long adds the long run; go run ./hack/bench -help lists the others.
+BENCH_FLAGS ?=
+
 .PHONY: bench
-bench: build ## Measure the whole table of docs/benchmarks.md.
-	@go run ./hack/bench -out docs/benchmarks.md
+bench: build ## Measure costs and yardsticks, and write docs/benchmarks.md (15 minutes).
+	@go run ./hack/bench -out docs/benchmarks.md $(BENCH_FLAGS)
 
 .PHONY: bench-quick
-bench-quick: build ## Measure the short part of it.
-	@go run ./hack/bench -quick
+bench-quick: build ## Measure smaller numbers of the same (under three minutes).
+	@go run ./hack/bench -quick $(BENCH_FLAGS)
 
 ##@ Change
 

@@ -328,7 +328,8 @@ type PlanStatus struct {
 	// commit the plan was made for.
 	// +optional
 	Commit string `json:"commit,omitempty"`
-	// gate is why it waits: DeletionBudget, ProtectedKinds, TrackedByOthers.
+	// gate is why it waits: DeletionBudget, ProtectedKinds, TrackedByOthers or
+	// RendererVanished.
 	// +required
 	Gate string `json:"gate"`
 	// message says what waits, for what, and what to do.

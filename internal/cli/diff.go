@@ -216,7 +216,7 @@ type comparer struct {
 func (c *comparer) all(ctx context.Context, objects []wanted, entries []v1alpha1.InventoryEntry) ([]difference, error) {
 	desired := map[object.Key]bool{}
 	for i := range objects {
-		desired[objects[i].key] = true
+		desired[objects[i].Key] = true
 	}
 	var leaving []v1alpha1.InventoryEntry
 	for _, e := range entries {
@@ -262,10 +262,10 @@ func (c *comparer) all(ctx context.Context, objects []wanted, entries []v1alpha1
 
 // one compares one object; nil if it is as it should be.
 func (c *comparer) one(ctx context.Context, w *wanted) (*difference, error) {
-	if w.rules.Ignore {
+	if w.Rules.Ignore {
 		return nil, nil
 	}
-	d := &difference{Object: w.key.String(), File: w.origin.File, Line: w.origin.Line, key: w.key}
+	d := &difference{Object: w.Key.String(), File: w.Origin.File, Line: w.Origin.Line, key: w.Key}
 	create := func(why string) *difference {
 		d.Action, d.Why, d.Whole = plan.Create, why, c.redactor.Show(w.Unstructured).Object
 		return d
@@ -278,7 +278,7 @@ func (c *comparer) one(ctx context.Context, w *wanted) (*difference, error) {
 	if err != nil && !missing {
 		return refused(d, plan.Update, err)
 	}
-	if !missing && w.rules.CreateOnly {
+	if !missing && w.Rules.CreateOnly {
 		return nil, nil
 	}
 	after, err := c.dryRun(ctx, w, live, missing)
@@ -311,7 +311,7 @@ func (c *comparer) one(ctx context.Context, w *wanted) (*difference, error) {
 
 // dryRun asks the API server what the object would be.
 func (c *comparer) dryRun(ctx context.Context, w *wanted, live *unstructured.Unstructured, missing bool) (*unstructured.Unstructured, error) {
-	if w.rules.Replace && !missing {
+	if w.Rules.Replace && !missing {
 		u := w.DeepCopy()
 		u.SetResourceVersion(live.GetResourceVersion())
 		return c.user.Replace(ctx, w.kind, u, true)

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/http"
 	"sync"
+	"time"
 
 	"k8s.io/client-go/discovery"
 	"k8s.io/client-go/dynamic"
@@ -67,6 +68,10 @@ func (c *Cluster) AsTenant(namespace string) (*Client, error) {
 	return c.client(namespace)
 }
 
+// requestTimeout bounds a single request: an admission webhook that hangs must
+// not hold a place among the requests under way for ever.
+const requestTimeout = time.Minute
+
 func (c *Cluster) client(namespace string) (*Client, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -77,6 +82,7 @@ func (c *Cluster) client(namespace string) (*Client, error) {
 	if namespace != "" {
 		cfg.Impersonate = rest.ImpersonationConfig{UserName: Username(namespace)}
 	}
+	cfg.Timeout = requestTimeout
 	cfg.NegotiatedSerializer = scheme.Codecs.WithoutConversion()
 	cfg.AcceptContentTypes, cfg.ContentType = "application/json", "application/json"
 	rc, err := rest.UnversionedRESTClientFor(cfg)

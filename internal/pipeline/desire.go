@@ -3,26 +3,25 @@ package pipeline
 import (
 	"context"
 	"errors"
-	"fmt"
 	"slices"
 	"time"
 
-	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"abide.dev/abide/api/v1alpha1"
 	"abide.dev/abide/internal/apply"
 	"abide.dev/abide/internal/claims"
 	"abide.dev/abide/internal/cluster"
+	"abide.dev/abide/internal/desired"
 	"abide.dev/abide/internal/object"
 	"abide.dev/abide/internal/plan"
 	"abide.dev/abide/internal/render"
 	"abide.dev/abide/internal/snapshot"
 )
 
-// desired is what an App should be, without the objects themselves: they are
+// desiredState is what an App should be, without the objects themselves: they are
 // rendered again when they are needed.
-type desired struct {
+type desiredState struct {
 	commit     string // that it was last found to hold for
 	generation int64
 	renderer   string
@@ -62,7 +61,7 @@ func (r *run) fetch(ctx context.Context) bool {
 // nothing that the last render had looked at.
 func (r *run) render(ctx context.Context) bool {
 	if r.deleting {
-		r.desired = &desired{}
+		r.desired = &desiredState{}
 		return true
 	}
 	commit := r.out.Head.Commit
@@ -96,7 +95,7 @@ func (r *run) render(ctx context.Context) bool {
 	return r.want(d)
 }
 
-func (r *run) want(d *desired) bool {
+func (r *run) want(d *desiredState) bool {
 	r.desired = d
 	r.out.Desired = d.hash
 	if !r.vanished() { // else what runs was not made by it, until the run is through
@@ -136,7 +135,7 @@ func (r *run) renderFailed(ctx context.Context, err error) bool {
 // watch makes sure that the records of what the App owns are there, for a run
 // that gets no further: it still has to say how that is doing.
 func (r *run) watch(ctx context.Context) bool {
-	r.desired = &desired{}
+	r.desired = &desiredState{}
 	return r.observe(ctx)
 }
 
@@ -163,47 +162,34 @@ func (r *run) rendered(ctx context.Context, tree snapshot.Tree) (*render.Result,
 }
 
 // desire renders the App and reduces the objects to what a plan needs.
-func (r *run) desire(ctx context.Context, tree snapshot.Tree) (*desired, error) {
+func (r *run) desire(ctx context.Context, tree snapshot.Tree) (*desiredState, error) {
 	res, err := r.rendered(ctx, tree)
 	if err != nil {
 		return nil, err
 	}
-	scopes, unknown, err := r.scopes(ctx, res.Objects)
+	objects, unknown, err := r.prepared(ctx, res)
 	if err != nil {
 		return nil, err
 	}
-	d := &desired{
+	d := &desiredState{
 		commit: r.out.Head.Commit, generation: r.app.Generation,
 		renderer: res.Renderer, trace: res.Trace, unknown: unknown,
-		gvks:    make(map[object.Key]schema.GroupVersionKind, len(res.Objects)),
+		gvks:    make(map[object.Key]schema.GroupVersionKind, len(objects)),
 		defines: map[schema.GroupVersionKind]bool{},
 	}
 	seen := map[schema.GroupVersionKind]bool{}
-	for i := range res.Objects {
-		o := &res.Objects[i]
-		u, err := r.prepare(o, scopes)
+	for i := range objects {
+		o := &objects[i]
+		hash, err := object.Hash(o.Unstructured)
 		if err != nil {
 			return nil, err
 		}
-		k := object.KeyOf(u)
-		if _, dup := d.gvks[k]; dup {
-			return nil, &apply.ObjectError{Key: k, File: o.Origin.File, Line: o.Origin.Line,
-				Err: fmt.Errorf("the App has this object twice once spec.target.namespace is filled in")}
-		}
-		rules, err := object.RulesOf(u)
-		if err != nil {
-			return nil, &apply.ObjectError{Key: k, File: o.Origin.File, Line: o.Origin.Line, Err: err}
-		}
-		hash, err := object.Hash(u)
-		if err != nil {
-			return nil, err
-		}
-		gvk := u.GroupVersionKind()
-		d.gvks[k] = gvk
-		for _, v := range served(u) {
+		gvk := o.GroupVersionKind()
+		d.gvks[o.Key] = gvk
+		for _, v := range desired.Serves(o.Unstructured) {
 			d.defines[v] = true
 		}
-		d.list = append(d.list, plan.Desired{Key: k, Hash: hash, Rules: rules})
+		d.list = append(d.list, plan.Desired{Key: o.Key, Hash: hash, Rules: o.Rules})
 		if kind, ok := r.Cluster.Kinds.Lookup(gvk); ok && !seen[gvk] {
 			seen[gvk] = true
 			d.kinds = append(d.kinds, kind)
@@ -218,99 +204,20 @@ func (r *run) desire(ctx context.Context, tree snapshot.Tree) (*desired, error) 
 	return d, nil
 }
 
-// scopes tells for each kind among the objects whether it is namespaced: from
-// the API server, or else from a definition among the objects themselves.
-// unknown are the kinds that the API server does not have (yet).
-func (r *run) scopes(ctx context.Context, objects []render.Object) (map[schema.GroupKind]bool, []schema.GroupVersionKind, error) {
-	scopes := map[schema.GroupKind]bool{}
-	missing := map[schema.GroupVersionKind]bool{}
-	look := func() {
-		clear(missing)
-		for i := range objects {
-			gvk := objects[i].GroupVersionKind()
-			if kind, ok := r.Cluster.Kinds.Lookup(gvk); ok {
-				scopes[gvk.GroupKind()] = kind.Namespaced
-			} else {
-				missing[gvk] = true
-			}
-		}
+// prepared makes of a render what is applied, and names the kinds that the API
+// server does not have.
+func (r *run) prepared(ctx context.Context, res *render.Result) ([]desired.Object, []schema.GroupVersionKind, error) {
+	scopes, unknown, err := desired.ScopesOf(ctx, r.Cluster.Kinds, r.Now().Add(-kindsFresh), res.Objects)
+	if err != nil {
+		return nil, nil, err
 	}
-	if look(); len(missing) > 0 {
-		if err := r.Cluster.Kinds.Refresh(ctx, r.Now().Add(-kindsFresh)); err != nil {
-			return nil, nil, err
-		}
-		look()
-	}
-	for i := range objects {
-		if gk, namespaced, ok := defines(objects[i].Unstructured); ok {
-			if _, known := scopes[gk]; !known {
-				scopes[gk] = namespaced
-			}
-		}
-	}
-	unknown := make([]schema.GroupVersionKind, 0, len(missing))
-	for gvk := range missing {
-		unknown = append(unknown, gvk)
-	}
-	slices.SortFunc(unknown, func(a, b schema.GroupVersionKind) int {
-		return slices.Compare([]string{a.Group, a.Kind, a.Version}, []string{b.Group, b.Kind, b.Version})
-	})
-	return scopes, unknown, nil
-}
-
-// defines reads the kind and scope that a CustomResourceDefinition defines.
-func defines(u *unstructured.Unstructured) (gk schema.GroupKind, namespaced, ok bool) {
-	if u.GroupVersionKind().GroupKind() != (schema.GroupKind{Group: "apiextensions.k8s.io", Kind: "CustomResourceDefinition"}) {
-		return gk, false, false
-	}
-	gk.Group, _, _ = unstructured.NestedString(u.Object, "spec", "group")
-	gk.Kind, _, _ = unstructured.NestedString(u.Object, "spec", "names", "kind")
-	scope, _, _ := unstructured.NestedString(u.Object, "spec", "scope")
-	return gk, scope == "Namespaced", gk.Kind != ""
-}
-
-// served reads the kind in each version that a CustomResourceDefinition has
-// served.
-func served(u *unstructured.Unstructured) []schema.GroupVersionKind {
-	gk, _, ok := defines(u)
-	if !ok {
-		return nil
-	}
-	var out []schema.GroupVersionKind
-	versions, _, _ := unstructured.NestedSlice(u.Object, "spec", "versions")
-	for _, raw := range versions {
-		v, _ := raw.(map[string]any)
-		if name, _ := v["name"].(string); v["served"] == true {
-			out = append(out, gk.WithVersion(name))
-		}
-	}
-	return out
-}
-
-// prepare makes of a rendered object what is applied, all but the marks.
-func (r *run) prepare(o *render.Object, scopes map[schema.GroupKind]bool) (*unstructured.Unstructured, error) {
-	u := o.DeepCopy()
-	fault := func(err error) error {
-		return &apply.ObjectError{Key: object.KeyOf(u), File: o.Origin.File, Line: o.Origin.Line, Err: err}
-	}
-	if err := object.Normalise(u); err != nil {
-		return nil, fault(err)
-	}
-	namespaced, known := scopes[u.GroupVersionKind().GroupKind()]
-	switch {
-	case known && !namespaced:
-		unstructured.RemoveNestedField(u.Object, "metadata", "namespace")
-	case u.GetNamespace() == "" && r.app.Spec.Target.Namespace != "":
-		u.SetNamespace(r.app.Spec.Target.Namespace)
-	case u.GetNamespace() == "" && known:
-		return nil, fault(fmt.Errorf("it names no namespace, and neither does the App: set spec.target.namespace"))
-	}
-	return u, nil
+	objects, err := desired.Objects(r.app, res.Objects, scopes)
+	return objects, unknown, err
 }
 
 // objects renders the App again and returns the objects of some keys, ready to
 // be applied.
-func (r *run) objects(ctx context.Context, keys map[object.Key]bool) (map[object.Key]*render.Object, error) {
+func (r *run) objects(ctx context.Context, keys map[object.Key]bool) (map[object.Key]*desired.Object, error) {
 	tree, err := r.Source.Tree(ctx, r.id, r.desired.commit)
 	if err != nil {
 		return nil, err
@@ -319,20 +226,15 @@ func (r *run) objects(ctx context.Context, keys map[object.Key]bool) (map[object
 	if err != nil {
 		return nil, err
 	}
-	scopes, _, err := r.scopes(ctx, res.Objects)
+	all, _, err := r.prepared(ctx, res)
 	if err != nil {
 		return nil, err
 	}
-	out := make(map[object.Key]*render.Object, len(keys))
-	for i := range res.Objects {
-		o := &res.Objects[i]
-		u, err := r.prepare(o, scopes)
-		if err != nil {
-			return nil, err
-		}
-		if k := object.KeyOf(u); keys[k] {
-			object.Mark(u, r.id)
-			out[k] = &render.Object{Unstructured: u, Origin: o.Origin}
+	out := make(map[object.Key]*desired.Object, len(keys))
+	for i := range all {
+		if o := &all[i]; keys[o.Key] {
+			object.Mark(o.Unstructured, r.id)
+			out[o.Key] = o
 		}
 	}
 	return out, nil

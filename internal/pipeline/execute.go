@@ -12,9 +12,9 @@ import (
 
 	"abide.dev/abide/api/v1alpha1"
 	"abide.dev/abide/internal/apply"
+	"abide.dev/abide/internal/desired"
 	"abide.dev/abide/internal/object"
 	"abide.dev/abide/internal/plan"
-	"abide.dev/abide/internal/render"
 )
 
 // pendingWrite is what the inventory does not have yet of what has been done:
@@ -141,7 +141,7 @@ func (r *run) superseded(ctx context.Context) bool {
 	return false
 }
 
-func (r *run) applyStage(ctx context.Context, stage object.Stage, objects map[object.Key]*render.Object) bool {
+func (r *run) applyStage(ctx context.Context, stage object.Stage, objects map[object.Key]*desired.Object) bool {
 	var items []apply.Item
 	for i := range r.plan.Steps {
 		s := &r.plan.Steps[i]
@@ -179,10 +179,9 @@ func (r *run) applyStage(ctx context.Context, stage object.Stage, objects map[ob
 
 // item addresses the object of a step; ok is false if the API server does not
 // have its kind.
-func (r *run) item(s *plan.Step, o *render.Object) (apply.Item, bool) {
+func (r *run) item(s *plan.Step, o *desired.Object) (apply.Item, bool) {
 	kind, ok := r.Cluster.Kinds.Lookup(o.GroupVersionKind())
-	rules, _ := object.RulesOf(o.Unstructured) // checked when it was rendered
-	return apply.Item{Kind: kind, Object: o.Unstructured, Rules: rules, Action: s.Action, Hash: s.Hash}, ok
+	return apply.Item{Kind: kind, Object: o.Unstructured, Rules: o.Rules, Action: s.Action, Hash: s.Hash}, ok
 }
 
 // stub addresses an object by its key alone, for reads.
@@ -197,7 +196,7 @@ func (r *run) stub(k object.Key) (apply.Item, bool) {
 
 // awaitKind ends a run at a stage with a kind that the API server does not have
 // (yet): just after its definition was applied it will be there in a moment.
-func (r *run) awaitKind(ctx context.Context, stage object.Stage, o *render.Object) bool {
+func (r *run) awaitKind(ctx context.Context, stage object.Stage, o *desired.Object) bool {
 	gvk := o.GroupVersionKind()
 	r.mem.desired = nil // look at the kinds again
 	if r.desired.defines[gvk] {
@@ -217,7 +216,7 @@ func (r *run) awaitKind(ctx context.Context, stage object.Stage, o *render.Objec
 		object.GVKString(gvk), where(o), stage)
 }
 
-func where(o *render.Object) string {
+func where(o *desired.Object) string {
 	w := object.KeyOf(o.Unstructured).String()
 	if o.Origin.File == "" {
 		return w
@@ -230,7 +229,7 @@ func where(o *render.Object) string {
 
 // dryRun validates a stage. It creates the App's own namespace if that is what
 // is missing, and looks closer at objects that turn out to exist.
-func (r *run) dryRun(ctx context.Context, items []apply.Item, objects map[object.Key]*render.Object) ([]apply.Result, bool) {
+func (r *run) dryRun(ctx context.Context, items []apply.Item, objects map[object.Key]*desired.Object) ([]apply.Result, bool) {
 	if len(items) == 0 {
 		return nil, true
 	}
@@ -273,7 +272,7 @@ func (r *run) needsNamespace(results []apply.Result) bool {
 }
 
 // check ends the run if one of the results is an error, naming all of them.
-func (r *run) check(results []apply.Result, objects map[object.Key]*render.Object, what string) bool {
+func (r *run) check(results []apply.Result, objects map[object.Key]*desired.Object, what string) bool {
 	if err := r.problems(results, objects, what); err != nil {
 		return r.fail(ReasonApplyFailed, err)
 	}
@@ -281,7 +280,7 @@ func (r *run) check(results []apply.Result, objects map[object.Key]*render.Objec
 }
 
 // problems notes the results that are errors, and returns the first of them.
-func (r *run) problems(results []apply.Result, objects map[object.Key]*render.Object, what string) error {
+func (r *run) problems(results []apply.Result, objects map[object.Key]*desired.Object, what string) error {
 	var first error
 	failed := 0
 	for i := range results {

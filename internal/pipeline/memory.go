@@ -11,7 +11,7 @@ import (
 // memory is what is kept of an App between its runs. Runs of one App do not
 // overlap, so it needs no lock.
 type memory struct {
-	desired  *desired
+	desired  *desiredState
 	failures int // in a row
 	// kindWaits counts the looks for a kind whose definition was just applied.
 	kindWaits int

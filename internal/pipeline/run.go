@@ -55,7 +55,7 @@ type run struct {
 	deleting  bool
 	orphaning string // why a deleted App leaves everything behind; "" if it does not
 	client    *cluster.Client
-	desired   *desired
+	desired   *desiredState
 	inventory map[object.Key]*v1alpha1.InventoryEntry
 	kinds     map[schema.GroupVersionKind]cluster.Kind // of inventory entries, by their version
 	facts     map[object.Key]plan.Fact

@@ -54,7 +54,7 @@ func TestSuperseded(t *testing.T) {
 		{"a deletion has nothing to do with commits", moved{commit: "2", file: true}, true, false},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			r := &run{Pipeline: &Pipeline{Source: &c.source}, desired: &desired{trace: looked}, deleting: c.deleting}
+			r := &run{Pipeline: &Pipeline{Source: &c.source}, desired: &desiredState{trace: looked}, deleting: c.deleting}
 			r.out.Head.Commit = "1"
 			if got := r.superseded(t.Context()); got != c.want {
 				t.Errorf("superseded is %v", got)

@@ -1,0 +1,143 @@
+// Package desired makes of rendered objects what abide applies: normalised, in
+// their namespace, with the rules of their annotations read. It is the one
+// place that does, so that a diff on somebody's machine and an apply by the
+// controller cannot part.
+//
+// It changes no object that it is given. Every fault of an object is an
+// [apply.ObjectError] that names its file and line.
+package desired
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"time"
+
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+
+	"abide.dev/abide/api/v1alpha1"
+	"abide.dev/abide/internal/apply"
+	"abide.dev/abide/internal/cluster"
+	"abide.dev/abide/internal/object"
+	"abide.dev/abide/internal/render"
+)
+
+// Object is an object as it is applied, all but the marks of its App.
+type Object struct {
+	*unstructured.Unstructured
+	Key    object.Key
+	Rules  object.Rules
+	Origin render.Origin
+}
+
+// Scopes tells of kinds whether they are namespaced.
+type Scopes map[schema.GroupKind]bool
+
+// ScopesOf tells for each kind among the objects whether it is namespaced: from
+// the API server, or else from a definition among the objects themselves.
+// unknown are the kinds, in order, that the API server does not have (yet). A
+// kind that is missing has the API server asked again, unless it was asked since
+// fresh.
+func ScopesOf(ctx context.Context, kinds *cluster.Kinds, fresh time.Time, objects []render.Object) (scopes Scopes, unknown []schema.GroupVersionKind, err error) {
+	scopes = Scopes{}
+	if unknown = scopes.lookUp(kinds, objects); len(unknown) > 0 {
+		if err := kinds.Refresh(ctx, fresh); err != nil {
+			return nil, nil, err
+		}
+		unknown = scopes.lookUp(kinds, objects)
+	}
+	for i := range objects {
+		gk, namespaced, ok := Defines(objects[i].Unstructured)
+		if _, known := scopes[gk]; ok && !known {
+			scopes[gk] = namespaced
+		}
+	}
+	return scopes, unknown, nil
+}
+
+// lookUp fills in what the API server is known to have, and returns the rest.
+func (s Scopes) lookUp(kinds *cluster.Kinds, objects []render.Object) (missing []schema.GroupVersionKind) {
+	for i := range objects {
+		gvk := objects[i].GroupVersionKind()
+		if kind, ok := kinds.Lookup(gvk); ok {
+			s[gvk.GroupKind()] = kind.Namespaced
+		} else {
+			missing = append(missing, gvk)
+		}
+	}
+	slices.SortFunc(missing, func(a, b schema.GroupVersionKind) int {
+		return slices.Compare([]string{a.Group, a.Kind, a.Version}, []string{b.Group, b.Kind, b.Version})
+	})
+	return slices.Compact(missing)
+}
+
+// Defines reads the kind and the scope that a CustomResourceDefinition defines;
+// ok is false for any other object.
+func Defines(u *unstructured.Unstructured) (gk schema.GroupKind, namespaced, ok bool) {
+	if u.GroupVersionKind().GroupKind() != cluster.CustomResourceDefinitions.GroupKind() {
+		return gk, false, false
+	}
+	gk.Group, _, _ = unstructured.NestedString(u.Object, "spec", "group")
+	gk.Kind, _, _ = unstructured.NestedString(u.Object, "spec", "names", "kind")
+	scope, _, _ := unstructured.NestedString(u.Object, "spec", "scope")
+	return gk, scope == "Namespaced", gk.Kind != ""
+}
+
+// Serves reads the kind in each version that a CustomResourceDefinition has
+// served; nothing for any other object.
+func Serves(u *unstructured.Unstructured) []schema.GroupVersionKind {
+	gk, _, ok := Defines(u)
+	if !ok {
+		return nil
+	}
+	var out []schema.GroupVersionKind
+	versions, _, _ := unstructured.NestedSlice(u.Object, "spec", "versions")
+	for _, raw := range versions {
+		v, _ := raw.(map[string]any)
+		if name, _ := v["name"].(string); v["served"] == true {
+			out = append(out, gk.WithVersion(name))
+		}
+	}
+	return out
+}
+
+// Objects prepares what an App renders to, in the order in which it was
+// rendered. Two objects with one key are a fault.
+func Objects(app *v1alpha1.App, rendered []render.Object, scopes Scopes) ([]Object, error) {
+	out := make([]Object, 0, len(rendered))
+	seen := make(map[object.Key]bool, len(rendered))
+	for i := range rendered {
+		o, err := prepare(app, &rendered[i], scopes)
+		if err == nil && seen[o.Key] {
+			err = errors.New("the App has this object twice once spec.target.namespace is filled in")
+		}
+		if err != nil {
+			at := rendered[i].Origin
+			return nil, &apply.ObjectError{Key: object.KeyOf(o.Unstructured), File: at.File, Line: at.Line, Err: err}
+		}
+		seen[o.Key] = true
+		out = append(out, o)
+	}
+	return out, nil
+}
+
+func prepare(app *v1alpha1.App, rendered *render.Object, scopes Scopes) (Object, error) {
+	o := Object{Unstructured: rendered.DeepCopy(), Origin: rendered.Origin}
+	if err := object.Normalise(o.Unstructured); err != nil {
+		return o, err
+	}
+	namespaced, known := scopes[o.GroupVersionKind().GroupKind()]
+	switch {
+	case known && !namespaced:
+		unstructured.RemoveNestedField(o.Object, "metadata", "namespace")
+	case o.GetNamespace() == "" && app.Spec.Target.Namespace != "":
+		o.SetNamespace(app.Spec.Target.Namespace)
+	case o.GetNamespace() == "" && known:
+		return o, errors.New("it names no namespace, and neither does the App: set spec.target.namespace")
+	}
+	o.Key = object.KeyOf(o.Unstructured)
+	var err error
+	o.Rules, err = object.RulesOf(o.Unstructured)
+	return o, err
+}
