@@ -204,7 +204,7 @@ func TestSuspiciousRender(t *testing.T) {
 	w.says(apps["gone"], "PathNotFound", "gone")
 	w.says(apps["empty"], "NoObjects")
 	w.says(apps["broken"], "InvalidYAML", "broken/config.yaml:1")
-	w.says(apps["kust"], "Drifted", "my-kust", "fails")
+	w.says(apps["kust"], "WaitingForHandover", "my-kust", "fails")
 	for _, name := range []string{"gone", "empty", "broken", "my-kust"} {
 		if w.find(ns, name) == nil {
 			t.Errorf("%s was removed", name)

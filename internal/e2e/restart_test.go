@@ -55,7 +55,7 @@ func TestRestartInEveryState(t *testing.T) {
 	w.repo.Write(map[string]string{"broken/c.yaml": "a: b: c\n"})
 	w.judged(w.push(apps["first"], "3"))
 	w.says(apps["broken"], "InvalidYAML")
-	w.says(apps["waiting"], "Drifted", "App "+w.own+"/broken fails")
+	w.says(apps["waiting"], "WaitingForHandover", "App "+w.own+"/broken fails")
 	w.abide.stop()
 	before := map[string]string{}
 	for name, app := range apps {
