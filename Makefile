@@ -146,7 +146,7 @@ bin/abide-sandbox: $(SANDBOX_SOURCES) | bin/abide
 	@touch $@
 
 bin/kustomize: hack/tools/go.mod hack/tools/go.sum
-	$(call say,'building bin/kustomize, the yardstick of the render tests (a minute on a cold machine)')
+	$(call say,'building bin/kustomize: the yardstick of the render tests (a minute on a cold machine)')
 	@cd hack/tools && $(GO_BUILD) -ldflags '-s -w' -o ../../$@ sigs.k8s.io/kustomize/kustomize/v5
 
 bin/controller-gen: hack/gen/go.mod hack/gen/go.sum

@@ -2,13 +2,10 @@ package pipeline
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-	"k8s.io/apimachinery/pkg/types"
 
 	"abide.dev/abide/api/v1alpha1"
 	"abide.dev/abide/internal/apply"
@@ -16,14 +13,6 @@ import (
 	"abide.dev/abide/internal/object"
 	"abide.dev/abide/internal/plan"
 )
-
-// pendingWrite is what the inventory does not have yet of what has been done:
-// uids of created objects, fingerprints that came out other than foretold. It
-// goes with the next write.
-type pendingWrite struct {
-	set    []v1alpha1.InventoryEntry
-	remove []object.Key
-}
 
 // apply executes the steps that end in an apply, stage by stage. A stage is
 // validated by a dry run as a whole, then written down, then applied.
@@ -225,189 +214,6 @@ func where(o *desired.Object) string {
 		return fmt.Sprintf("%s in %s:%d", w, o.Origin.File, o.Origin.Line)
 	}
 	return w + " in " + o.Origin.File
-}
-
-// dryRun validates a stage. It creates the App's own namespace if that is what
-// is missing, and looks closer at objects that turn out to exist.
-func (r *run) dryRun(ctx context.Context, items []apply.Item, objects map[object.Key]*desired.Object) ([]apply.Result, bool) {
-	if len(items) == 0 {
-		return nil, true
-	}
-	// The first run of an App tries one object alone: if its namespace is
-	// missing, that is found out once and not a thousand times.
-	probe := 0
-	if len(r.inventory) == 0 {
-		probe = 1
-	}
-	dry := r.Executor.DryRun(ctx, r.client, items[:probe])
-	if !r.needsNamespace(dry) {
-		dry = append(dry, r.Executor.DryRun(ctx, r.client, items[probe:])...)
-	}
-	if r.needsNamespace(dry) {
-		if err := r.client.CreateNamespace(ctx, r.app.Spec.Target.Namespace); err != nil {
-			return nil, r.fail(ReasonApplyFailed, fmt.Errorf("creating namespace %s: %w", r.app.Spec.Target.Namespace, err))
-		}
-		dry = r.Executor.DryRun(ctx, r.client, items)
-	}
-	if !r.check(dry, objects, "the server refuses") {
-		return nil, false
-	}
-	return r.existing(ctx, dry)
-}
-
-func (r *run) needsNamespace(results []apply.Result) bool {
-	ns := r.app.Spec.Target.Namespace
-	if ns == "" || r.app.Spec.Target.CreateNamespace != nil && !*r.app.Spec.Target.CreateNamespace {
-		return false
-	}
-	for i := range results {
-		var status apierrors.APIStatus
-		if apierrors.IsNotFound(results[i].Err) && errors.As(results[i].Err, &status) {
-			if d := status.Status().Details; d != nil && d.Kind == "namespaces" && d.Name == ns {
-				return true
-			}
-		}
-	}
-	return false
-}
-
-// check ends the run if one of the results is an error, naming all of them.
-func (r *run) check(results []apply.Result, objects map[object.Key]*desired.Object, what string) bool {
-	if err := r.problems(results, objects, what); err != nil {
-		return r.fail(ReasonApplyFailed, err)
-	}
-	return true
-}
-
-// problems notes the results that are errors, and returns the first of them.
-func (r *run) problems(results []apply.Result, objects map[object.Key]*desired.Object, what string) error {
-	var first error
-	failed := 0
-	for i := range results {
-		err := results[i].Err
-		if err == nil {
-			continue
-		}
-		k := object.KeyOf(results[i].Object)
-		oe := r.objectError(k, err)
-		if o := objects[k]; o != nil {
-			oe.File, oe.Line = o.Origin.File, o.Origin.Line
-		}
-		r.trouble(k, ReasonApplyFailed, oe.Error())
-		if failed++; first == nil {
-			first = oe
-		}
-		if apierrors.IsNotFound(err) {
-			r.mem.desired = nil // its kind may be gone: look again
-		}
-	}
-	if failed > 1 {
-		first = fmt.Errorf("%s %d objects of this stage, the first: %w", what, failed, first)
-	}
-	return first
-}
-
-// existing looks closer at objects that were taken for new and exist: whether
-// they may be adopted is a matter of the plan.
-func (r *run) existing(ctx context.Context, dry []apply.Result) ([]apply.Result, bool) {
-	var items []apply.Item
-	for i := range dry {
-		k := object.KeyOf(dry[i].Object)
-		if _, known := r.facts[k]; !known && dry[i].Action == plan.Create && dry[i].Existed && r.inventory[k] == nil {
-			items = append(items, dry[i].Item)
-		}
-	}
-	if len(items) == 0 {
-		return dry, true
-	}
-	for _, res := range r.Executor.Read(ctx, r.client, items) {
-		if res.Err != nil {
-			return nil, r.fail(ReasonApplyFailed, r.objectError(object.KeyOf(res.Object), res.Err))
-		}
-		r.learn(res)
-	}
-	if !r.compute(ctx) || !r.gate(ctx) {
-		return nil, false
-	}
-	actions := map[object.Key]plan.Action{}
-	for i := range r.plan.Steps {
-		if s := &r.plan.Steps[i]; s.Applies() {
-			actions[s.Key] = s.Action
-		}
-	}
-	kept := dry[:0]
-	for i := range dry {
-		if a, ok := actions[object.KeyOf(dry[i].Object)]; ok {
-			dry[i].Action = a
-			kept = append(kept, dry[i])
-		}
-	}
-	return kept, true
-}
-
-// writeAhead stores what a stage is about to do, together with what the stage
-// before it left to store.
-func (r *run) writeAhead(ctx context.Context, dry []apply.Result) error {
-	for i := range dry {
-		res := &dry[i]
-		// With heal off, only a hash that is not the desired one makes the next run
-		// apply an object again, should this one not get that far.
-		if r.inventory[object.KeyOf(res.Object)] != nil && !r.heals() {
-			continue
-		}
-		var uid types.UID
-		if res.Existed {
-			uid = res.Live.GetUID()
-		}
-		r.pending.set = append(r.pending.set, r.entry(res, uid))
-	}
-	return r.write(ctx)
-}
-
-func (r *run) entry(res *apply.Result, uid types.UID) v1alpha1.InventoryEntry {
-	k := object.KeyOf(res.Object)
-	e := v1alpha1.InventoryEntry{
-		Group: k.Group, Version: res.Kind.Version, Kind: k.Kind, Namespace: k.Namespace, Name: k.Name,
-		UID: uid, Hash: res.Hash, Fingerprint: object.Fingerprint(res.Live).Fingerprint,
-	}
-	if res.Rules.NoPrune {
-		e.Flags = []string{v1alpha1.FlagNoPrune}
-	}
-	return e
-}
-
-// write stores what is pending.
-func (r *run) write(ctx context.Context) error {
-	p := r.pending
-	r.pending = pendingWrite{}
-	if len(p.set) == 0 && len(p.remove) == 0 {
-		return nil
-	}
-	// What was noted of an object before it was removed is of no use any more.
-	removed := make(map[object.Key]bool, len(p.remove))
-	for _, k := range p.remove {
-		removed[k] = true
-	}
-	p.set = slices.DeleteFunc(p.set, func(e v1alpha1.InventoryEntry) bool { return removed[object.EntryKey(&e)] })
-	err := r.Inventories.Write(ctx, r.app, p.set, p.remove)
-	r.inventory = r.Inventories.Entries(r.id)
-	return err
-}
-
-// flush stores what is pending at the end of a run.
-func (r *run) flush(ctx context.Context) bool {
-	if err := r.write(ctx); err != nil {
-		return r.fail(ReasonRecordFailed, err)
-	}
-	return true
-}
-
-// flushLate stores what is pending of a run that has already ended otherwise.
-// What can't be stored is found out again by the next run.
-func (r *run) flushLate(ctx context.Context) {
-	if err := r.write(ctx); err != nil {
-		r.Log.Warn("the inventory could not be written at the end of a run that stopped; the next run does it", "app", r.id.String(), "error", err)
-	}
 }
 
 // carryOut applies objects that stand in the inventory, and notes what came of
