@@ -288,7 +288,7 @@ func TestWaitForCommit(t *testing.T) {
 	url := "https://example.com/" + w.ns + ".git"
 	app := w.app(t, "web", inSync)
 	args := []string{"wait", "--commit", commitB[:9], "--repo", url}
-	w.abide(t, append(args, "--timeout", "300ms")...).want(t, 3, "commit bbbbbbbb is not live", "no ref that Apps follow has been judged there yet")
+	w.abide(t, append(args, "--timeout", "300ms")...).want(t, 3, "commit bbbbbbbb is not live")
 
 	ref := &v1alpha1.GitRef{
 		ObjectMeta: metav1.ObjectMeta{Namespace: install.DefaultNamespace, Name: "ref-" + w.ns},
@@ -300,6 +300,7 @@ func TestWaitForCommit(t *testing.T) {
 	w.abide(t, "wait", "--commit", commitA, "--repo", url).want(t, 0, "commit aaaaaaaa is live: 1 App ready")
 	// As the controller does it: first the App is at work, then the ref is
 	// judged, then the App is ready.
+	done := make(chan struct{})
 	time.AfterFunc(200*time.Millisecond, func() {
 		app.Status.State = v1alpha1.StateProgressing
 		set(app, metav1.ConditionFalse, "Applying", "applying")
@@ -308,14 +309,15 @@ func TestWaitForCommit(t *testing.T) {
 		if err := w.Update(t.Context(), ref); err != nil {
 			t.Error(err)
 		}
-		time.AfterFunc(200*time.Millisecond, func() { inSync(app); w.write(t, app) })
+		time.AfterFunc(200*time.Millisecond, func() { defer close(done); inSync(app); w.write(t, app) })
 	})
 	a := w.abide(t, args...)
+	<-done // the command can see the App before the one who wrote it has the answer
 	a.want(t, 0, "commit bbbbbbbb is live", w.ns+"/web: Progressing: applying")
 
 	app.Status.State = v1alpha1.StateFailed
 	set(app, metav1.ConditionFalse, "ApplyFailed", "the server refuses it")
 	w.write(t, app)
 	w.abide(t, args...).want(t, 1, "has failed: the server refuses it")
-	w.abide(t, append(args, "--keep-waiting", "--timeout", "300ms")...).want(t, 3, "1 of 1 App not ready")
+	w.abide(t, append(args, "--keep-waiting", "--timeout", "300ms")...).want(t, 3, "is not live")
 }

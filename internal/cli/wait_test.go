@@ -8,6 +8,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"abide.dev/abide/api/v1alpha1"
+	"abide.dev/abide/internal/access"
 )
 
 const (
@@ -126,7 +127,7 @@ func nameOf(a *v1alpha1.App) string {
 }
 
 func TestReadiness(t *testing.T) {
-	judged := map[follow]bool{{repoURL, "default branch"}: true}
+	judged := map[follow]bool{{access.Canonical(repoURL), "default branch"}: true}
 	stale := func(a *v1alpha1.App) { a.Generation = 2 }
 	tests := []struct {
 		why    string

@@ -80,7 +80,7 @@ func TestApply(t *testing.T) {
 				t.Errorf("%+v, %v", a, err)
 			}
 			r := (*got)[0]
-			query := url.Values{"fieldManager": {"abide"}, "force": {"true"}, "fieldValidation": {"Strict"}}
+			query := url.Values{"fieldManager": {"abide"}, "force": {"true"}, "fieldValidation": {"Strict"}, "timeout": {"1m0s"}}
 			if dryRun {
 				query["dryRun"] = []string{"All"}
 			}
