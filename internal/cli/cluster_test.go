@@ -248,7 +248,7 @@ func (w *world) controllerFor(t *testing.T, name string, act func(*v1alpha1.App)
 func TestSync(t *testing.T) {
 	w := newWorld(t)
 	w.app(t, "web", inSync)
-	w.abide(t, "sync", "web", "--timeout", "500ms").want(t, 3, "abide has not looked at Git")
+	w.abide(t, "sync", "web", "--timeout", "3s").want(t, 3, "abide has not looked at Git")
 	w.abide(t, "sync", "web", "--no-wait").want(t, 0, "asked for a look")
 	w.abide(t, "sync", "wbe").want(t, 1, "there is web")
 
@@ -277,7 +277,7 @@ func TestWaitForApp(t *testing.T) {
 		a.Status.State = v1alpha1.StateProgressing
 		set(a, metav1.ConditionFalse, "Applying", "applying 3 objects")
 	})
-	w.abide(t, "wait", "web", "--timeout", "300ms").want(t, 3, "not ready after 300ms: Progressing: applying 3 objects")
+	w.abide(t, "wait", "web", "--timeout", "3s").want(t, 3, "not ready after 3s: Progressing: applying 3 objects")
 	w.abide(t, "wait", "wbe").want(t, 1, "there is web")
 	time.AfterFunc(300*time.Millisecond, func() { inSync(app); w.write(t, app) })
 	w.abide(t, "wait", "web", "--for", "healthy").want(t, 0, "App web is healthy at main@aaaaaaaa")

@@ -34,7 +34,7 @@ func TestUninstallWithoutAController(t *testing.T) {
 
 	uninstall().want(t, 2, "nobody to ask", "1 App", "1 object that the Apps applied will stay")
 	// Objects can't be deleted without a controller, so abide must stay.
-	uninstall("--yes", "--delete-objects", "--timeout", "1s").want(t, 3, "will be DELETED", w.ns+"/web", "left in place")
+	uninstall("--yes", "--delete-objects", "--timeout", "5s").want(t, 3, "will be DELETED", w.ns+"/web", "left in place")
 	if err := w.Get(t.Context(), client.ObjectKeyFromObject(app), app); err != nil {
 		t.Fatalf("the App should have been left: %v", err)
 	}
