@@ -1,11 +1,13 @@
 // Command bench measures abide from the outside: it starts bin/abide-sandbox and
-// bin/abide controller as a user would, gives them a Git repository, and reads
-// times from the API, requests from the API server's audit log, and processor
-// time and memory from the kernel.
+// bin/abide controller as a user would, serves them a Git repository over smart
+// HTTP, and reads times from the API, requests from the API server's audit log,
+// and processor time and memory from the kernel.
 //
-// It prints one table, and with -out writes it as a page together with the
-// machine it was measured on. Figures of two machines cannot be compared; the
-// requests can.
+// Beside each figure it puts a yardstick from the same run and the same API
+// server: what a client takes that sends the same requests and does nothing
+// else. Ratios and requests of two machines can be compared, times can't.
+//
+// It prints a page, and with -out writes it. Only Linux has what it reads.
 package main
 
 import (
@@ -14,67 +16,85 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"regexp"
+	"strings"
 	"time"
 )
 
-// scenario is one shape of repository.
-type scenario struct {
-	name    string
-	apps    int
-	objects int // in each App
-	commits int // how many commits to follow
-	idle    time.Duration
+// patience is how long one moment may take.
+const patience = 10 * time.Minute
+
+type options struct {
+	quick, long bool
+	bin         string
+	out         string
+	profiles    string
+	only        string
+	keep        bool
 }
-
-func (s scenario) String() string { return s.name }
-
-func scenarios(quick bool) []scenario {
-	if quick {
-		return []scenario{
-			{"1 App × 200 ConfigMaps", 1, 200, 5, 10 * time.Second},
-			{"20 Apps × 10 ConfigMaps", 20, 10, 5, 10 * time.Second},
-		}
-	}
-	return []scenario{
-		{"1 App × 1,000 ConfigMaps", 1, 1000, 20, time.Minute},
-		{"100 Apps × 10 ConfigMaps", 100, 10, 20, time.Minute},
-	}
-}
-
-// patience is how long one phase may take.
-const patience = 5 * time.Minute
 
 func main() {
-	quick := flag.Bool("quick", false, "smaller numbers, under three minutes")
-	out := flag.String("out", "", "page to write besides printing")
-	bin := flag.String("bin", "bin", "folder with abide and abide-sandbox")
+	var o options
+	flag.BoolVar(&o.quick, "quick", false, "smaller numbers, under three minutes")
+	flag.BoolVar(&o.long, "long", false, "the long run as well")
+	flag.StringVar(&o.bin, "bin", "bin", "`folder` with abide and abide-sandbox")
+	flag.StringVar(&o.out, "out", "", "`page` to write besides printing")
+	flag.StringVar(&o.profiles, "profiles", "", "`folder` for processor profiles of abide: they cost a little themselves")
+	flag.StringVar(&o.only, "only", "", "measure the scenarios whose name matches this `regexp`")
+	flag.BoolVar(&o.keep, "keep", false, "keep the repositories, logs and audit logs, and say where")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
-	if err := run(ctx, *bin, *out, *quick); err != nil {
+	if err := run(ctx, o); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(1)
 	}
 }
 
-func run(ctx context.Context, bin, out string, quick bool) error {
-	var all []result
-	for _, s := range scenarios(quick) {
-		fmt.Fprintf(os.Stderr, "measuring %s\n", s)
-		r, err := measure(ctx, bin, s)
-		if err != nil {
-			return fmt.Errorf("%s: %w", s, err)
-		}
-		all = append(all, r)
-	}
-	page := table(all)
-	fmt.Print(page)
-	if out == "" {
-		return nil
-	}
-	head, err := heading(ctx, bin)
+func run(ctx context.Context, o options) error {
+	only, err := regexp.Compile(o.only)
 	if err != nil {
 		return err
 	}
-	return os.WriteFile(out, []byte(head+page), 0o644)
+	began := time.Now()
+	p := page{began: began, machine: machine(), load: load()}
+	if p.version, err = versionOf(ctx, o.bin); err != nil {
+		return err
+	}
+	var chosen []scenario
+	for _, s := range scenarios {
+		switch {
+		case s.quick != o.quick:
+		case s.long && !o.long || !only.MatchString(s.name):
+			p.skipped = append(p.skipped, s.name)
+		default:
+			chosen = append(chosen, s)
+		}
+	}
+	if len(chosen) == 0 {
+		return fmt.Errorf("no scenario matches %q; there are:\n%s", o.only, strings.Join(p.skipped, "\n"))
+	}
+	for _, s := range chosen {
+		note("measuring %s", s.name)
+		r, err := measure(ctx, o, s)
+		if err != nil {
+			return fmt.Errorf("%s: %w", s.name, err)
+		}
+		p.results = append(p.results, r)
+		p.took = time.Since(began)
+		if o.out == "" {
+			continue
+		}
+		// After each, so that an error does not take what has been measured.
+		if err := os.WriteFile(o.out, []byte(p.String()), 0o644); err != nil {
+			return err
+		}
+	}
+	fmt.Print(p.String())
+	return nil
+}
+
+// note tells the one who waits what is going on.
+func note(format string, args ...any) {
+	fmt.Fprintf(os.Stderr, time.Now().Format(time.TimeOnly)+" "+format+"\n", args...)
 }

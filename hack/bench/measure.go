@@ -2,177 +2,149 @@ package main
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"os"
 	"path/filepath"
-	"slices"
 	"time"
-)
 
-// phase is what one part of a scenario cost the controller.
-type phase struct {
-	took      time.Duration
-	requests  map[string]int
-	processor time.Duration
-}
+	"k8s.io/client-go/dynamic"
+)
 
 // result is what one scenario cost.
 type result struct {
 	scenario scenario
-	sync     phase           // from the first App made to the last one Ready
-	commits  []time.Duration // from the request to look to the object changed
-	commit   phase           // all of them together
-	drifts   []time.Duration // from the foreign write to the healed object
-	idle     phase
-	peak     int64 // anonymous memory in bytes
+
+	lastObject, synced, ready time.Duration // of the first sync, from the first App made
+	created                   time.Duration // until the last App was made
+	converging                cost          // until all Apps were Ready
+	first                     cost          // until nothing was written any more
+
+	idle    cost
+	foreign cost // foreignEvents events that are not drift
+
+	live    []time.Duration // commit to live, one object of one App
+	commits cost            // all of them together
+	nothing []time.Duration // commits that touch nothing, until all Apps are judged
+	untouch cost            // all of them together
+
+	changed, deleted []time.Duration // drift to healed
+	drift            cost            // all of them together, the records included
+
+	restart      cost          // nothing changed
+	restartQuiet time.Duration // until the last request
+	restartHeal  time.Duration // of a drift made while abide was down, from the start
+
+	peak, serverPeak int64
+	others           int // percent of the machine that other programs took
+	yard             yardsticks
 }
 
-// meter reads the controller's costs between two moments.
-type meter struct {
-	pid    int
-	audit  string
-	offset int64
-	began  time.Time
-	used   time.Duration
+func (r *result) drifts() int { return len(r.changed) + len(r.deleted) }
+
+// yardsticks are what bare clients took.
+type yardsticks struct {
+	same, applies bare            // a first sync
+	fetches       []time.Duration // one git fetch
+	writes        []time.Duration // dry run, apply, record
+	applied       []time.Duration // the apply of those alone
 }
 
-// lap returns the costs since the last lap.
-func (m *meter) lap() (phase, error) {
-	r, next, err := requests(m.audit, m.offset)
-	if err != nil {
-		return phase{}, err
-	}
-	used, err := processor(m.pid)
-	if err != nil {
-		return phase{}, err
-	}
-	now := time.Now()
-	p := phase{took: now.Sub(m.began), requests: r, processor: used - m.used}
-	m.offset, m.began, m.used = next, now, used
-	return p, nil
+// bench is one scenario that is being measured.
+type bench struct {
+	*result
+	repo       *repository
+	sandbox    *sandbox
+	controller *controller
+	fleet      *fleet
+	meter      *meter
+	bare       *bareClient
+	peakAbide  peak
+	profiles   string
 }
 
-func measure(ctx context.Context, bin string, s scenario) (result, error) {
+// measure runs one scenario in a sandbox of its own.
+func measure(ctx context.Context, o options, s scenario) (result, error) {
 	r := result{scenario: s}
 	dir, err := os.MkdirTemp("", "abide-bench-")
 	if err != nil {
 		return r, err
 	}
-	defer os.RemoveAll(dir)
-	repo, err := newRepository(ctx, filepath.Join(dir, "repository"), s)
+	if o.keep {
+		note("  kept in %s", dir)
+	} else {
+		defer os.RemoveAll(dir)
+	}
+	b := &bench{result: &r, profiles: o.profiles}
+	if b.repo, err = newRepository(ctx, dir, s); err != nil {
+		return r, err
+	}
+	defer b.repo.close()
+	if b.sandbox, err = startSandbox(ctx, o.bin, dir); err != nil {
+		return r, err
+	}
+	defer b.sandbox.stop()
+	if err := b.connect(ctx, o, dir); err != nil {
+		return r, err
+	}
+	if err := b.fleet.prepare(ctx, b.sandbox.process); err != nil {
+		return r, err
+	}
+	before, err := newOthers()
 	if err != nil {
 		return r, err
 	}
-	sb, err := startSandbox(ctx, bin, dir)
+	var serverPeak peak
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	go serverPeak.watch(ctx, b.sandbox.process)
+	err = b.moments(ctx)
+	r.peak, r.serverPeak = b.peakAbide.bytes(), serverPeak.bytes()
 	if err != nil {
 		return r, err
 	}
-	defer sb.stop()
-	f, err := newFleet(sb.admin, repo.dir)
-	if err != nil {
-		return r, err
-	}
-	if err := f.prepare(ctx, sb.process); err != nil {
-		return r, err
-	}
-	controller, err := startController(ctx, bin, dir, sb)
-	if err != nil {
-		return r, err
-	}
-	defer controller.stop()
-	m := &meter{pid: controller.cmd.Process.Pid, audit: sb.audit, began: time.Now()}
-	if err := firstSync(ctx, &r, f, controller, m); err != nil {
-		return r, err
-	}
-	if err := followCommits(ctx, &r, f, repo, controller, m); err != nil {
-		return r, err
-	}
-	return r, doNothing(ctx, &r, controller, m)
+	after, err := newOthers()
+	r.others = after.percent(before)
+	return r, err
 }
 
-// watchPeak keeps the highest memory that is seen.
-func (r *result) watchPeak(pid int) error {
-	n, err := memory(pid)
-	if errors.Is(err, os.ErrNotExist) { // it ended, which others notice and explain
-		return nil
-	}
-	r.peak = max(r.peak, n)
-	return err
-}
-
-func firstSync(ctx context.Context, r *result, f *fleet, p *process, m *meter) error {
-	if err := f.create(ctx, r.scenario.apps); err != nil {
-		return err
-	}
-	err := until(ctx, p, "all Apps are Ready", func() (bool, error) {
-		if err := r.watchPeak(m.pid); err != nil {
-			return false, err
-		}
-		return f.ready(ctx, r.scenario.apps)
-	})
+func (b *bench) connect(ctx context.Context, o options, dir string) error {
+	admin, err := dynamic.NewForConfig(b.sandbox.admin)
 	if err != nil {
 		return err
 	}
-	r.sync, err = m.lap()
+	b.fleet = &fleet{client: admin, url: b.repo.url, s: b.scenario}
+	if b.controller, err = newController(ctx, o, dir, b.sandbox); err != nil {
+		return err
+	}
+	b.meter = &meter{audit: &auditLog{file: b.sandbox.audit}, controller: b.controller, sandbox: b.sandbox}
+	b.bare, err = newBareClient(b.sandbox.admin, b.fleet, filepath.Join(dir, "yardstick.git"))
 	return err
 }
 
-func followCommits(ctx context.Context, r *result, f *fleet, repo *repository, p *process, m *meter) error {
-	for i := range r.scenario.commits {
-		app, object, value := i%r.scenario.apps, i%r.scenario.objects, fmt.Sprint("commit-", i)
-		if err := repo.write(app, object, value); err != nil {
-			return err
-		}
-		if err := repo.commit(ctx, value); err != nil {
-			return err
-		}
-		took, err := f.changes(ctx, app, object, value, func() error { return f.refresh(ctx, app, value) })
-		if err != nil {
-			return fmt.Errorf("%w\n%s", err, p.tail())
-		}
-		r.commits = append(r.commits, took)
-
-		took, err = f.changes(ctx, app, object, value, func() error { return f.drift(ctx, app, object) })
-		if err != nil {
-			return fmt.Errorf("%w\n%s", err, p.tail())
-		}
-		r.drifts = append(r.drifts, took)
-		if err := r.watchPeak(m.pid); err != nil {
+// moments measures everything, in an order in which no moment disturbs the next.
+func (b *bench) moments(ctx context.Context) error {
+	steps := []struct {
+		name string
+		run  func(context.Context) error
+	}{
+		{"how parallel a bare client is fastest", b.sweep},
+		{"first sync", b.firstSync},
+		{"idle", b.beIdle},
+		{"events that are not drift", b.foreignEvents},
+		{"commits", b.followCommits},
+		{"commits that touch nothing", b.followNothing},
+		{"drift", b.healDrift},
+		{"restart", b.restartUnchanged},
+		{"restart after a drift", b.restartDrifted},
+		{"first sync by a bare client", b.bareFirstSync},
+	}
+	for _, s := range steps {
+		note("  %s", s.name)
+		if err := s.run(ctx); err != nil {
+			if b.controller.process != nil {
+				b.controller.stop()
+			}
 			return err
 		}
 	}
-	var err error
-	r.commit, err = m.lap()
-	return err
-}
-
-// settle is how long after the last change the records of it may still be
-// written, since those are coalesced.
-const settle = 15 * time.Second
-
-// doNothing measures what it costs to have nothing to do.
-func doNothing(ctx context.Context, r *result, p *process, m *meter) error {
-	for _, d := range []time.Duration{settle, r.scenario.idle} {
-		select {
-		case <-time.After(d):
-		case <-p.exited:
-			return fmt.Errorf("the controller ended:\n%s", p.tail())
-		case <-ctx.Done():
-			return context.Cause(ctx)
-		}
-		lap, err := m.lap()
-		if err != nil {
-			return err
-		}
-		r.idle = lap
-	}
-	return r.watchPeak(m.pid)
-}
-
-// median of a list that is not empty.
-func median(all []time.Duration) time.Duration {
-	s := slices.Clone(all)
-	slices.Sort(s)
-	return s[len(s)/2]
+	return nil
 }

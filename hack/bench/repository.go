@@ -7,58 +7,89 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+
+	"abide.dev/abide/internal/gitserver"
 )
 
-// repository is a Git repository with one folder per App.
+// repository is a working copy, the bare repository that it is pushed to, and
+// the server of that one.
 type repository struct {
-	dir     string
-	objects int
+	work, bare string
+	url        string
+	server     *gitserver.Running
 }
 
-func folder(app int) string { return fmt.Sprintf("app-%03d", app) }
-
 func newRepository(ctx context.Context, dir string, s scenario) (*repository, error) {
-	r := &repository{dir: dir, objects: s.objects}
-	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return nil, err
+	r := &repository{work: filepath.Join(dir, "work"), bare: filepath.Join(dir, "served", "config.git")}
+	for _, args := range [][]string{{"init", "-q", "-b", "main", r.work}, {"init", "-q", "--bare", "-b", "main", r.bare}} {
+		if err := git(ctx, dir, args...); err != nil {
+			return nil, err
+		}
 	}
-	if err := r.git(ctx, "init", "-q", "-b", "main", "."); err != nil {
+	if err := r.write(s.shape.shared()); err != nil {
 		return nil, err
 	}
 	for app := range s.apps {
-		for object := range s.objects {
-			if err := r.write(app, object, "first"); err != nil {
-				return nil, err
-			}
+		if err := r.write(s.shape.files(app)); err != nil {
+			return nil, err
 		}
 	}
-	return r, r.commit(ctx, "all of it")
-}
-
-// write writes one ConfigMap with a value in it.
-func (r *repository) write(app, object int, value string) error {
-	file := filepath.Join(r.dir, folder(app), fmt.Sprintf("cm-%04d.yaml", object))
-	if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
-		return err
+	if _, err := r.push(ctx, "all of it"); err != nil {
+		return nil, err
 	}
-	text := fmt.Sprintf("apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: cm-%04d\ndata:\n  value: %s\n  filling: %s\n",
-		object, value, strings.Repeat("x", 200))
-	return os.WriteFile(file, []byte(text), 0o644)
-}
-
-func (r *repository) commit(ctx context.Context, message string) error {
-	if err := r.git(ctx, "add", "-A"); err != nil {
-		return err
+	server, err := gitserver.New(gitserver.Options{Root: filepath.Dir(r.bare)})
+	if err != nil {
+		return nil, err
 	}
-	return r.git(ctx, "-c", "user.name=bench", "-c", "user.email=bench@example.com", "-c", "commit.gpgSign=false", "commit", "-q", "-m", message)
+	if r.server, err = server.Listen("127.0.0.1:0", nil); err != nil {
+		return nil, err
+	}
+	r.url = r.server.URL + "/" + filepath.Base(r.bare)
+	return r, nil
 }
 
-func (r *repository) git(ctx context.Context, args ...string) error {
-	cmd := exec.CommandContext(ctx, "git", args...)
-	cmd.Dir = r.dir
-	cmd.Env = append(os.Environ(), "GIT_CONFIG_GLOBAL=/dev/null", "GIT_CONFIG_SYSTEM=/dev/null")
-	if out, err := cmd.CombinedOutput(); err != nil {
-		return fmt.Errorf("git %s: %w\n%s", strings.Join(args, " "), err, out)
+func (r *repository) close() { r.server.Close() }
+
+func (r *repository) write(files map[string]string) error {
+	for name, text := range files {
+		file := filepath.Join(r.work, filepath.FromSlash(name))
+		if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
+			return err
+		}
+		if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
+			return err
+		}
 	}
 	return nil
+}
+
+// push commits what was written and pushes it. It returns the commit.
+func (r *repository) push(ctx context.Context, message string) (string, error) {
+	for _, args := range [][]string{
+		{"add", "-A"},
+		{"-c", "user.name=bench", "-c", "user.email=bench@example.com", "-c", "commit.gpgSign=false", "commit", "-q", "-m", message},
+		{"push", "-q", r.bare, "main"},
+	} {
+		if err := git(ctx, r.work, args...); err != nil {
+			return "", err
+		}
+	}
+	return gitOutput(ctx, r.work, "rev-parse", "HEAD")
+}
+
+func git(ctx context.Context, dir string, args ...string) error {
+	_, err := gitOutput(ctx, dir, args...)
+	return err
+}
+
+// gitOutput runs git without the user's configuration.
+func gitOutput(ctx context.Context, dir string, args ...string) (string, error) {
+	cmd := exec.CommandContext(ctx, "git", args...)
+	cmd.Dir = dir
+	cmd.Env = append(os.Environ(), "GIT_CONFIG_GLOBAL="+os.DevNull, "GIT_CONFIG_NOSYSTEM=1")
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		return "", fmt.Errorf("git %s: %w\n%s", strings.Join(args, " "), err, out)
+	}
+	return strings.TrimSpace(string(out)), nil
 }

@@ -1,11 +1,10 @@
 package main
 
 import (
-	"bufio"
-	"encoding/json"
+	"bytes"
 	"errors"
 	"fmt"
-	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -16,94 +15,114 @@ import (
 // ticks per second of the times in /proc, which Linux fixes for programs.
 const ticks = 100
 
-// requests counts what the controller asked of the API server from an offset of
-// the audit log on: by verb, and watches apart since they last. It returns the
-// offset to go on from.
-func requests(auditLog string, from int64) (byVerb map[string]int, next int64, err error) {
-	f, err := os.Open(auditLog)
-	if err != nil {
-		return nil, 0, err
-	}
-	defer f.Close()
-	if _, err := f.Seek(from, io.SeekStart); err != nil {
-		return nil, 0, err
-	}
-	byVerb, next = map[string]int{}, from
-	r := bufio.NewReader(f)
-	for {
-		line, err := r.ReadBytes('\n')
-		if errors.Is(err, io.EOF) { // a line without its end is still being written
-			return byVerb, next, nil
-		}
-		if err != nil {
-			return nil, 0, err
-		}
-		next += int64(len(line))
-		var e struct {
-			Stage, Verb string
-			User        struct{ Username string }
-		}
-		if err := json.Unmarshal(line, &e); err != nil {
-			return nil, 0, fmt.Errorf("audit log: %w", err)
-		}
-		if e.User.Username == user && (e.Stage == "ResponseComplete" && e.Verb != "watch" || e.Stage == "ResponseStarted" && e.Verb == "watch") {
-			byVerb[e.Verb]++
-		}
-	}
+// usage is what a process and those below it have used.
+type usage struct {
+	own, below time.Duration // processor time: of the process; of its children, gone ones too
+	memory     int64         // anonymous, in bytes, now
 }
 
-// processor is the processor time of a process and of its children that ended.
-func processor(pid int) (time.Duration, error) {
-	b, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "stat"))
-	if err != nil {
-		return 0, err
-	}
-	// The name, in brackets, may hold anything; utime, stime, cutime and cstime
-	// are fields 14 to 17 of proc_pid_stat(5).
-	_, rest, _ := strings.Cut(string(b[strings.LastIndexByte(string(b), ')'):]), " ")
-	fields := strings.Fields(rest)
-	if len(fields) < 15 {
-		return 0, fmt.Errorf("/proc/%d/stat has %d fields", pid, len(fields))
-	}
-	var sum int64
-	for _, field := range fields[11:15] {
-		n, err := strconv.ParseInt(field, 10, 64)
-		if err != nil {
-			return 0, err
-		}
-		sum += n
-	}
-	return time.Duration(sum) * time.Second / ticks, nil
+func (u usage) processor() time.Duration { return u.own + u.below }
+
+// proc is a line of /proc.
+type proc struct {
+	pid, parent int
+	own, waited time.Duration // own time; that of children that ended
 }
 
-// memory is the anonymous memory of a process and of its children, in bytes.
-func memory(pid int) (int64, error) {
-	own, err := anonymous(pid)
+// usageOf sums up a process and all below it. With count, it takes only those
+// whose command line (its words end in zero bytes) count says yes to.
+func usageOf(pid int, count func(command string) bool) (usage, error) {
+	all, err := processes()
 	if err != nil {
-		return 0, err
+		return usage{}, err
 	}
-	files, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", pid))
+	root, ok := all[pid]
+	if !ok {
+		return usage{}, fmt.Errorf("process %d: %w", pid, os.ErrNotExist)
+	}
+	var sum usage
+	for _, p := range all {
+		if !descends(all, p, pid) {
+			continue
+		}
+		if count != nil {
+			b, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(p.pid), "cmdline"))
+			if err != nil || !count(string(b)) {
+				continue
+			}
+		}
+		if p.pid == root.pid {
+			sum.own += p.own
+		} else {
+			sum.below += p.own
+		}
+		sum.below += p.waited
+		n, err := anonymous(p.pid)
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return usage{}, err
+		}
+		sum.memory += n
+	}
+	return sum, nil
+}
+
+// descends tells whether p is pid or below it.
+func descends(all map[int]proc, p proc, pid int) bool {
+	for range all { // no longer than this, whatever the parents are
+		if p.pid == pid {
+			return true
+		}
+		next, ok := all[p.parent]
+		if !ok {
+			return false
+		}
+		p = next
+	}
+	return false
+}
+
+func processes() (map[int]proc, error) {
+	files, err := filepath.Glob("/proc/[0-9]*/stat")
 	if err != nil {
-		return 0, err
+		return nil, err
 	}
+	all := map[int]proc{}
 	for _, f := range files {
 		b, err := os.ReadFile(f)
 		if err != nil {
-			continue // the thread has ended
+			continue // it has ended
 		}
-		for _, child := range strings.Fields(string(b)) {
-			n, err := strconv.Atoi(child)
-			if err != nil {
-				return 0, err
-			}
-			if m, err := memory(n); err == nil { // or it has ended
-				own += m
-			}
+		p, err := parseStat(b)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", f, err)
 		}
+		all[p.pid] = p
 	}
-	return own, nil
+	return all, nil
 }
 
+// parseStat reads proc_pid_stat(5). The name, in brackets, may hold anything.
+func parseStat(b []byte) (proc, error) {
+	open, end := bytes.IndexByte(b, '('), bytes.LastIndexByte(b, ')')
+	if open < 0 || end < open {
+		return proc{}, errors.New("no name in brackets")
+	}
+	fields := strings.Fields(string(b[end+1:])) // the third field and those after it
+	if len(fields) < 15 {
+		return proc{}, fmt.Errorf("%d fields", len(fields))
+	}
+	var n [6]int64
+	for i, s := range []string{string(bytes.TrimSpace(b[:open])), fields[1], fields[11], fields[12], fields[13], fields[14]} {
+		var err error
+		if n[i], err = strconv.ParseInt(s, 10, 64); err != nil {
+			return proc{}, err
+		}
+	}
+	tick := func(n int64) time.Duration { return time.Duration(n) * time.Second / ticks }
+	return proc{pid: int(n[0]), parent: int(n[1]), own: tick(n[2] + n[3]), waited: tick(n[4] + n[5])}, nil
+}
+
+// anonymous is the memory of one process that no file stands behind.
 func anonymous(pid int) (int64, error) {
 	b, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "status"))
 	if err != nil {
@@ -111,9 +130,9 @@ func anonymous(pid int) (int64, error) {
 	}
 	for line := range strings.Lines(string(b)) {
 		if kb, ok := strings.CutPrefix(line, "RssAnon:"); ok {
-			n, err := strconv.ParseInt(strings.Fields(kb)[0], 10, 64)
+			n, err := strconv.ParseInt(strings.TrimSpace(strings.TrimSuffix(strings.TrimSpace(kb), "kB")), 10, 64)
 			return n * 1024, err
 		}
 	}
-	return 0, fmt.Errorf("/proc/%d/status has no RssAnon", pid)
+	return 0, nil // it is ending
 }
