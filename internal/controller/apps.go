@@ -51,7 +51,7 @@ type Apps struct {
 
 	mu        sync.Mutex
 	written   map[object.App]writtenStatus
-	passes    map[object.App]time.Time // when an App began to wait in passing
+	waits     map[object.App]time.Time // when an App began to wait in passing
 	refreshes map[object.App]*refresh
 	running   map[object.App]bool
 	steady    map[object.App]standing
@@ -102,7 +102,7 @@ func (a *Apps) Reconcile(ctx context.Context, req reconcile.Request) (reconcile.
 	a.emit(&app, &out)
 	if !out.Passing {
 		a.mu.Lock()
-		delete(a.passes, id)
+		delete(a.waits, id)
 		a.mu.Unlock()
 	}
 	if out.Finished {
@@ -111,8 +111,8 @@ func (a *Apps) Reconcile(ctx context.Context, req reconcile.Request) (reconcile.
 		}
 		return reconcile.Result{RequeueAfter: cacheBehind}, nil
 	}
-	if out.Passing && a.firstPass(id) {
-		return reconcile.Result{RequeueAfter: passing}, nil
+	if most := passing(&app); out.Passing && a.passes(id) < most {
+		return reconcile.Result{RequeueAfter: most}, nil
 	}
 	if err := a.writeStatus(ctx, id, &app, &out); err != nil {
 		return reconcile.Result{}, client.IgnoreNotFound(err)
@@ -129,23 +129,30 @@ func (a *Apps) Reconcile(ctx context.Context, req reconcile.Request) (reconcile.
 // cacheBehind is how long to wait for the cache to see what was just written.
 const cacheBehind = 50 * time.Millisecond
 
-// passing is how long a wait may last that is not written down.
-const passing = time.Second
+// passing is how long a wait may last that is not written down: not long for an
+// App that says nothing yet, and longer than a restart takes for one whose
+// status still holds.
+func passing(app *v1alpha1.App) time.Duration {
+	if app.Status.State == "" {
+		return time.Second
+	}
+	return 15 * time.Second
+}
 
-// firstPass tells whether a wait in passing has not lasted yet. It is over with
-// the first run that does not end in one.
-func (a *Apps) firstPass(id object.App) bool {
+// passes tells how long an App has been waiting in passing. That is over with
+// the first run that does not end in such a wait.
+func (a *Apps) passes(id object.App) time.Duration {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	since, waits := a.passes[id]
+	since, waits := a.waits[id]
 	if !waits {
-		if a.passes == nil {
-			a.passes = map[object.App]time.Time{}
+		if a.waits == nil {
+			a.waits = map[object.App]time.Time{}
 		}
-		a.passes[id] = a.Now()
-		return true
+		a.waits[id] = a.Now()
+		return 0
 	}
-	return a.Now().Sub(since) < passing
+	return a.Now().Sub(since)
 }
 
 // begin prepares, once, what the first run needs, and tells the claims of every
@@ -344,5 +351,6 @@ func (a *Apps) forget(id object.App) {
 	delete(a.written, id)
 	delete(a.refreshes, id)
 	delete(a.steady, id)
+	delete(a.waits, id)
 	a.mu.Unlock()
 }
