@@ -28,11 +28,13 @@ import (
 	"abide.dev/abide/internal/object"
 )
 
-// PartSize is the number of entries in one Inventory object.
-const PartSize = 1000
+// PartSize is the number of entries in one Inventory object. A change of one
+// entry rewrites its part: a larger part makes that dearer, a smaller one makes
+// the first sync of a large App write more objects.
+const PartSize = 250
 
 // MaxObjects is the number of objects that one App can own.
-const MaxObjects = 50 * PartSize
+const MaxObjects = 50_000
 
 // listPage is the number of Inventory objects that one list request asks for.
 const listPage = 100

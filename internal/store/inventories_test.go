@@ -222,7 +222,7 @@ func TestEachFieldIsStored(t *testing.T) {
 func TestParts(t *testing.T) {
 	a := newAPI(t)
 	s := New(a)
-	write(t, s, entries(0, 2500, "1"))
+	write(t, s, entries(0, 2*PartSize+PartSize/2, "1"))
 	count := func() map[string]int {
 		out := map[string]int{}
 		for part, names := range a.stored(t) {
@@ -230,7 +230,7 @@ func TestParts(t *testing.T) {
 		}
 		return out
 	}
-	if diff := cmp.Diff(map[string]int{"web-0": 1000, "web-1": 1000, "web-2": 500}, count()); diff != "" {
+	if diff := cmp.Diff(map[string]int{"web-0": PartSize, "web-1": PartSize, "web-2": PartSize / 2}, count()); diff != "" {
 		t.Fatal(diff)
 	}
 	a.since()
@@ -241,7 +241,7 @@ func TestParts(t *testing.T) {
 	}
 	write(t, s, nil, key(in1))
 	write(t, s, []v1alpha1.InventoryEntry{entry("new", "1")})
-	if diff := cmp.Diff(map[string]int{"web-0": 1000, "web-1": 1000, "web-2": 500}, count()); diff != "" {
+	if diff := cmp.Diff(map[string]int{"web-0": PartSize, "web-1": PartSize, "web-2": PartSize / 2}, count()); diff != "" {
 		t.Errorf("a new entry fills the first gap: %s", diff)
 	}
 	var all []object.Key
@@ -257,7 +257,7 @@ func TestParts(t *testing.T) {
 	if err := fresh.Load(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff(names(s), names(fresh)); diff != "" || len(names(s)) != 1500 {
+	if diff := cmp.Diff(names(s), names(fresh)); diff != "" || len(names(s)) != PartSize+PartSize/2 {
 		t.Errorf("%d entries; memory and API differ: %s", len(names(s)), diff)
 	}
 }
