@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -34,7 +35,7 @@ type api struct {
 	mu     sync.Mutex
 	writes []string
 	fail   func(verb, name string) error
-	uids   int
+	uids   atomic.Int64
 }
 
 func newAPI(t *testing.T) *api {
@@ -60,8 +61,7 @@ func newAPI(t *testing.T) *api {
 				if err := note("create", o); err != nil {
 					return err
 				}
-				a.uids++
-				o.SetUID(types.UID(fmt.Sprint("uid-", a.uids)))
+				o.SetUID(types.UID(fmt.Sprint("uid-", a.uids.Add(1))))
 				return c.Create(ctx, o, opts...)
 			},
 			Update: func(ctx context.Context, c client.WithWatch, o client.Object, opts ...client.UpdateOption) error {
