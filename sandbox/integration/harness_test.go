@@ -38,7 +38,7 @@ func binary(t testing.TB) string {
 		if os.Getenv("CI") == "true" {
 			t.Fatalf("no program to test: %v", err)
 		}
-		t.Skipf("no program to test: %v; build it with sandbox/build.sh", err)
+		t.Skipf("no program to test: %v; build it with make bin/abide-sandbox", err)
 	}
 	return path
 }

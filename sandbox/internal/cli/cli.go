@@ -104,7 +104,7 @@ func runKubeconfig(args []string, stdout io.Writer) error {
 // /version would be one that no client can parse.
 func checkBuild(major string) error {
 	if major == "" || major == "0" {
-		return errors.New("this binary was built without Kubernetes' version; build it with sandbox/build.sh")
+		return errors.New("this binary was built without Kubernetes' version; build it with make bin/abide-sandbox")
 	}
 	return nil
 }
