@@ -16,6 +16,7 @@ import (
 
 	"abide.dev/abide/api/v1alpha1"
 	"abide.dev/abide/internal/source"
+	"abide.dev/abide/internal/spelling"
 )
 
 // NoSuchAppError says that an App does not exist, and which ones look like it.
@@ -73,7 +74,7 @@ func (c *conn) noSuchApp(ctx context.Context, name string) error {
 		}
 	}
 	slices.SortFunc(e.Similar, func(a, b string) int {
-		return cmp.Or(cmp.Compare(distance(a, name), distance(b, name)), cmp.Compare(a, b))
+		return cmp.Or(cmp.Compare(spelling.Distance(a, name), spelling.Distance(b, name)), cmp.Compare(a, b))
 	})
 	e.Similar = e.Similar[:min(len(e.Similar), 3)]
 	slices.Sort(e.Elsewhere)
@@ -81,29 +82,7 @@ func (c *conn) noSuchApp(ctx context.Context, name string) error {
 }
 
 func similar(a, b string) bool {
-	return strings.Contains(a, b) || strings.Contains(b, a) || distance(a, b) <= (len(b)+3)/3
-}
-
-// distance is the number of letters to add, drop or change to get from a to b
-// (Levenshtein).
-func distance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			change := diagonal
-			if a[i] != b[j] {
-				change++
-			}
-			diagonal = row[j+1]
-			row[j+1] = min(change, row[j]+1, row[j+1]+1)
-		}
-	}
-	return row[len(b)]
+	return strings.Contains(a, b) || strings.Contains(b, a) || spelling.Distance(a, b) <= (len(b)+3)/3
 }
 
 // followed is the ref that an App follows.

@@ -9,7 +9,7 @@ import (
 )
 
 // memory is what is kept of an App between its runs. Runs of one App do not
-// overlap, so it needs no lock.
+// overlap, and Advance is not called during one, so it needs no lock.
 type memory struct {
 	desired  *desiredState
 	failures int // in a row

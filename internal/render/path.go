@@ -11,6 +11,7 @@ import (
 	"abide.dev/abide/internal/render/fault"
 	"abide.dev/abide/internal/render/kustomize"
 	"abide.dev/abide/internal/snapshot"
+	"abide.dev/abide/internal/spelling"
 )
 
 // root resolves the path of the request.
@@ -81,7 +82,7 @@ func similar(missing string, entries []snapshot.Entry) []string {
 		if len(e.Name) > 128 || len(missing) > 128 || strings.HasPrefix(e.Name, ".") {
 			continue
 		}
-		cost := distance(strings.ToLower(missing), strings.ToLower(e.Name))
+		cost := spelling.Distance(strings.ToLower(missing), strings.ToLower(e.Name))
 		if cost <= 1+len(missing)/3 {
 			found = append(found, scored{e.Name, cost})
 		}
@@ -92,28 +93,6 @@ func similar(missing string, entries []snapshot.Entry) []string {
 		names = append(names, fmt.Sprintf("%q", f.name))
 	}
 	return names
-}
-
-// distance is the number of single-byte edits between two strings
-// (Levenshtein).
-func distance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		before := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			cost := before
-			if a[i] != b[j] {
-				cost++
-			}
-			before = row[j+1]
-			row[j+1] = min(cost, row[j]+1, row[j+1]+1)
-		}
-	}
-	return row[len(b)]
 }
 
 // marker returns the name of the kustomization in dir, if there is one. A
