@@ -6,7 +6,8 @@ import (
 )
 
 // parallel calls f for 0..n-1 from a number of workers, and returns the first
-// error.
+// error. After it no further call begins, but for one that each other worker may
+// hold already.
 func parallel(ctx context.Context, n, workers int, f func(ctx context.Context, i int) error) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
@@ -21,13 +22,12 @@ func parallel(ctx context.Context, n, workers int, f func(ctx context.Context, i
 			}
 		})
 	}
-	for i := range n {
+	// Asked for first, since a select with a worker ready as well takes either.
+	for i := 0; i < n && ctx.Err() == nil; i++ {
 		select {
 		case next <- i:
-			continue
 		case <-ctx.Done():
 		}
-		break
 	}
 	close(next)
 	wg.Wait()
