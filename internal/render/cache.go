@@ -118,7 +118,9 @@ func (c *Cache) fly(ctx context.Context, key flightKey, f *flight, tree snapshot
 		c.mu.Unlock()
 		close(f.done)
 	}()
+	var before *Result
 	if e := c.lookup(key.cacheKey); e != nil {
+		before = e.res
 		valid, err := e.res.Trace.Valid(tree)
 		if err != nil {
 			f.err = err
@@ -129,7 +131,7 @@ func (c *Cache) fly(ctx context.Context, key flightKey, f *flight, tree snapshot
 			return
 		}
 	}
-	f.res, f.err = Render(ctx, tree, key.req)
+	f.res, f.err = render(ctx, tree, key.req, before)
 	if f.err == nil || keep(f.err) {
 		c.store(&cacheEntry{key: key.cacheKey, res: f.res, err: f.err, bytes: size(f.res)})
 	}

@@ -8,6 +8,9 @@ import (
 	"sync/atomic"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+
 	"abide.dev/abide/internal/render"
 	"abide.dev/abide/internal/render/fault"
 	"abide.dev/abide/internal/snapshot"
@@ -70,6 +73,49 @@ func TestCache(t *testing.T) {
 	c.Forget("repo")
 	if _, hit, _ := get(changed, req); hit {
 		t.Error("forgotten, and still there")
+	}
+}
+
+func TestCacheReadsWhatChanged(t *testing.T) {
+	ctx, c := context.Background(), render.NewCache(render.CacheLimits{})
+	req := render.Request{Path: "a"}
+	files := map[string]string{
+		"a/one.yaml": configMap("one"), "a/two.yaml": configMap("two"), "a/note.yaml": "just: a note\n",
+	}
+	first, _, err := c.Get(ctx, "repo", count(files), req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	files["a/two.yaml"] = configMap("second")
+	now := count(files)
+	res, _, err := c.Get(ctx, "repo", now, req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n := now.reads.Load(); n != 1 {
+		t.Errorf("%d files were read, want the one that changed", n)
+	}
+	if first.Objects[0].Unstructured != res.Objects[0].Unstructured {
+		t.Error("an object of a file that did not change was made anew")
+	}
+	fresh, err := render.Render(ctx, now, req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if d := cmp.Diff(fresh, res, cmpopts.IgnoreUnexported(render.Result{})); d != "" {
+		t.Errorf("not what a render from nothing gives (-want +got):\n%s", d)
+	}
+	// What is not read still counts.
+	if _, _, err := c.Get(ctx, "repo", now, render.Request{Path: "a", Limits: render.Limits{TotalBytes: 10}}); !hasReason(err, fault.TooLarge) {
+		t.Errorf("files of more than the limit: %v", err)
+	}
+	bounded := render.Request{Path: "a", Limits: render.Limits{TotalBytes: int64(len(files["a/one.yaml"])+len(files["a/two.yaml"])+len(files["a/note.yaml"])) + 5}}
+	if _, _, err := c.Get(ctx, "repo", now, bounded); err != nil {
+		t.Fatal(err)
+	}
+	files["a/three.yaml"] = configMap("three")
+	if _, _, err := c.Get(ctx, "repo", count(files), bounded); !hasReason(err, fault.TooLarge) {
+		t.Errorf("with one more file they are over the limit together: %v", err)
 	}
 }
 
@@ -153,4 +199,9 @@ func TestCacheIsBounded(t *testing.T) {
 			t.Errorf("a result over the limit was kept: %v, %v", hit, err)
 		}
 	}
+}
+
+func hasReason(err error, reason string) bool {
+	var e *render.Error
+	return errors.As(err, &e) && e.Reason == reason
 }

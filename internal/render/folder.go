@@ -195,16 +195,43 @@ func (w *walker) subfolder(ctx context.Context, real, shown string, stack ignore
 	return w.kustomize(ctx, real)
 }
 
-// file adds the objects of one manifest.
+// decoded is what one manifest gave.
+type decoded struct {
+	hash    string // of what was read, as a trace has it
+	size    int64  // bytes
+	objects []Object
+	ignored []Ignored
+}
+
+// file adds the objects of one manifest. What it gives depends on its name, its
+// content and the limits alone, so that a file which the render before has read
+// is not read again.
 func (r *renderer) file(real, shown string) error {
-	b, err := r.tree.ReadFile(real)
-	if err != nil {
-		return fault.FromTree(shown, err)
-	}
-	objects, ignored, err := manifest.Decode(shown, b, r.req.Limits)
+	d, err := r.decode(real, shown)
 	if err != nil {
 		return err
 	}
-	r.res.Ignored = append(r.res.Ignored, ignored...)
-	return r.add(shown, objects)
+	r.res.manifests[shown] = d
+	r.res.Ignored = append(r.res.Ignored, d.ignored...)
+	return r.add(shown, d.objects)
+}
+
+func (r *renderer) decode(real, shown string) (decoded, error) {
+	d, known := r.before[shown]
+	if known {
+		same, err := r.tree.Same(real, d.hash, d.size)
+		if err != nil {
+			return d, fault.FromTree(shown, err)
+		}
+		if same {
+			return d, nil
+		}
+	}
+	b, hash, err := r.tree.ReadHashed(real)
+	if err != nil {
+		return d, fault.FromTree(shown, err)
+	}
+	d = decoded{hash: hash, size: int64(len(b))}
+	d.objects, d.ignored, err = manifest.Decode(shown, b, r.req.Limits)
+	return d, err
 }

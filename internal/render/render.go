@@ -101,6 +101,10 @@ type Result struct {
 	Warnings []string `json:"warnings,omitempty"`
 	// Text is the exact text, if the request asked for it.
 	Text []byte `json:"text,omitempty"`
+
+	// manifests are what the plain files gave, by the path that people see, for
+	// the next render of the same request.
+	manifests map[string]decoded
 }
 
 // Files returns the paths of the files that were read, links included, in
@@ -119,9 +123,17 @@ func (r *Result) Files() []string {
 // [*Error]; any other is a failure of the tree or the end of ctx. The result
 // is not nil even then: its Trace says what the failure depends on.
 func Render(ctx context.Context, tree snapshot.Tree, req Request) (*Result, error) {
+	return render(ctx, tree, req, nil)
+}
+
+// render is Render that knows what an equal request gave of another tree.
+func render(ctx context.Context, tree snapshot.Tree, req Request, before *Result) (*Result, error) {
 	req.Limits = req.Limits.OrDefault()
 	t := traced.New(tree, req.Limits.FileBytes, req.Limits.TotalBytes)
-	r := &renderer{tree: t, req: req, res: &Result{}}
+	r := &renderer{tree: t, req: req, res: &Result{manifests: map[string]decoded{}}}
+	if before != nil {
+		r.before = before.manifests
+	}
 	err := r.render(ctx)
 	r.res.Trace = t.Trace()
 	if err != nil {
@@ -132,9 +144,10 @@ func Render(ctx context.Context, tree snapshot.Tree, req Request) (*Result, erro
 
 // renderer is one run of Render.
 type renderer struct {
-	tree *traced.Tree
-	req  Request
-	res  *Result
+	tree   *traced.Tree
+	req    Request
+	res    *Result
+	before map[string]decoded // of the render before
 }
 
 func (r *renderer) render(ctx context.Context) error {
