@@ -5,7 +5,9 @@ import (
 	"errors"
 	"slices"
 	"time"
+	"weak"
 
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"abide.dev/abide/api/v1alpha1"
@@ -33,6 +35,30 @@ type desiredState struct {
 	unknown    []schema.GroupVersionKind        // kinds that the API server does not have
 	defines    map[schema.GroupVersionKind]bool // kinds that the App itself defines
 	trace      render.Trace
+	scopes     desired.Scopes
+	// of finds in list what a rendered object came to, without keeping the
+	// object: one that the next render gives again need not be looked at.
+	of map[weak.Pointer[unstructured.Unstructured]]int
+}
+
+// before returns what the last render came to, if it holds for the App as it is.
+func (r *run) before() *desiredState {
+	if d := r.mem.desired; d != nil && d.generation == r.app.Generation {
+		return d
+	}
+	return &desiredState{}
+}
+
+// known returns what a rendered object came to before.
+func (d *desiredState) known(u *unstructured.Unstructured, scopes desired.Scopes) (plan.Desired, bool) {
+	i, ok := d.of[weak.Make(u)]
+	if !ok {
+		return plan.Desired{}, false
+	}
+	gk := d.list[i].Key.GroupKind()
+	then, knewThen := d.scopes[gk]
+	now, knowNow := scopes[gk]
+	return d.list[i], then == now && knewThen == knowNow
 }
 
 // fetch learns where the ref stands.
@@ -167,52 +193,72 @@ func (r *run) desire(ctx context.Context, tree snapshot.Tree) (*desiredState, er
 	if err != nil {
 		return nil, err
 	}
-	objects, unknown, err := r.prepared(ctx, res)
+	scopes, unknown, err := r.scopes(ctx, res)
 	if err != nil {
 		return nil, err
 	}
 	d := &desiredState{
 		commit: r.out.Head.Commit, generation: r.app.Generation,
-		renderer: res.Renderer, trace: res.Trace, unknown: unknown,
-		gvks:    make(map[object.Key]schema.GroupVersionKind, len(objects)),
+		renderer: res.Renderer, trace: res.Trace, unknown: unknown, scopes: scopes,
+		list:    make([]plan.Desired, 0, len(res.Objects)),
+		gvks:    make(map[object.Key]schema.GroupVersionKind, len(res.Objects)),
 		defines: map[schema.GroupVersionKind]bool{},
 	}
-	seen := map[schema.GroupVersionKind]bool{}
-	for i := range objects {
-		o := &objects[i]
-		hash, err := object.Hash(o.Unstructured)
-		if err != nil {
-			return nil, err
-		}
-		gvk := o.GroupVersionKind()
-		d.gvks[o.Key] = gvk
-		for _, v := range desired.Serves(o.Unstructured) {
-			d.defines[v] = true
-		}
-		d.list = append(d.list, plan.Desired{Key: o.Key, Hash: hash, Rules: o.Rules})
-		if kind, ok := r.Cluster.Kinds.Lookup(gvk); ok && !seen[gvk] {
-			seen[gvk] = true
-			d.kinds = append(d.kinds, kind)
-		}
-	}
-	slices.SortFunc(d.list, func(a, b plan.Desired) int { return a.Key.Compare(b.Key) })
-	d.keys = make([]object.Key, len(d.list))
-	for i := range d.list {
-		d.keys[i] = d.list[i].Key
+	if err := r.reduce(d, res.Objects); err != nil {
+		return nil, err
 	}
 	d.hash = object.SetHash(len(d.list), func(i int) (object.Key, string) { return d.list[i].Key, d.list[i].Hash })
 	return d, nil
 }
 
-// prepared makes of a render what is applied, and names the kinds that the API
-// server does not have.
-func (r *run) prepared(ctx context.Context, res *render.Result) ([]desired.Object, []schema.GroupVersionKind, error) {
-	scopes, unknown, err := desired.ScopesOf(ctx, r.Cluster.Kinds, r.Now().Add(-kindsFresh), res.Objects)
-	if err != nil {
-		return nil, nil, err
+// reduce fills in what a plan needs of the rendered objects.
+func (r *run) reduce(d *desiredState, objects []render.Object) error {
+	before := r.before()
+	kinds := map[schema.GroupVersionKind]bool{}
+	at := make(map[object.Key]*unstructured.Unstructured, len(objects))
+	for i := range objects {
+		o := &objects[i]
+		one, known := before.known(o.Unstructured, d.scopes)
+		if !known {
+			p, err := desired.Prepare(r.app, o, d.scopes)
+			if err != nil {
+				return err
+			}
+			hash, err := object.Hash(p.Unstructured)
+			if err != nil {
+				return err
+			}
+			one = plan.Desired{Key: p.Key, Hash: hash, Rules: p.Rules}
+		}
+		if at[one.Key] != nil {
+			return desired.Twice(one.Key, o)
+		}
+		at[one.Key] = o.Unstructured
+		d.list = append(d.list, one)
+		gvk := o.GroupVersionKind()
+		d.gvks[one.Key] = gvk
+		for _, v := range desired.Serves(o.Unstructured) {
+			d.defines[v] = true
+		}
+		if kind, ok := r.Cluster.Kinds.Lookup(gvk); ok && !kinds[gvk] {
+			kinds[gvk] = true
+			d.kinds = append(d.kinds, kind)
+		}
 	}
-	objects, err := desired.Objects(r.app, res.Objects, scopes)
-	return objects, unknown, err
+	slices.SortFunc(d.list, func(a, b plan.Desired) int { return a.Key.Compare(b.Key) })
+	d.keys = make([]object.Key, len(d.list))
+	d.of = make(map[weak.Pointer[unstructured.Unstructured]]int, len(d.list))
+	for i := range d.list {
+		d.keys[i] = d.list[i].Key
+		d.of[weak.Make(at[d.keys[i]])] = i
+	}
+	return nil
+}
+
+// scopes tells which kinds are namespaced, and names those that the API server
+// does not have.
+func (r *run) scopes(ctx context.Context, res *render.Result) (desired.Scopes, []schema.GroupVersionKind, error) {
+	return desired.ScopesOf(ctx, r.Cluster.Kinds, r.Now().Add(-kindsFresh), res.Objects)
 }
 
 // objects renders the App again and returns the objects of some keys, ready to
@@ -226,16 +272,21 @@ func (r *run) objects(ctx context.Context, keys map[object.Key]bool) (map[object
 	if err != nil {
 		return nil, err
 	}
-	all, _, err := r.prepared(ctx, res)
+	scopes, _, err := r.scopes(ctx, res)
 	if err != nil {
 		return nil, err
 	}
 	out := make(map[object.Key]*desired.Object, len(keys))
-	for i := range all {
-		if o := &all[i]; keys[o.Key] {
-			object.Mark(o.Unstructured, r.id)
-			out[o.Key] = o
+	for i := range res.Objects {
+		if !keys[desired.Key(r.app, &res.Objects[i], scopes)] {
+			continue
 		}
+		o, err := desired.Prepare(r.app, &res.Objects[i], scopes)
+		if err != nil {
+			return nil, err
+		}
+		object.Mark(o.Unstructured, r.id)
+		out[o.Key] = &o
 	}
 	return out, nil
 }
