@@ -316,7 +316,7 @@ func (c *comparer) dryRun(ctx context.Context, w *wanted, live *unstructured.Uns
 		u.SetResourceVersion(live.GetResourceVersion())
 		return c.user.Replace(ctx, w.kind, u, true)
 	}
-	a, err := c.user.Apply(ctx, w.kind, w.Unstructured, true)
+	a, err := c.user.Apply(ctx, w.kind, w.Unstructured, cluster.DryRun)
 	return a.Object, err
 }
 

@@ -258,7 +258,8 @@ func wire(ctx context.Context, o Options, mgr manager.Manager, gits *git.Store, 
 	}
 	apps.Client, apps.Pipeline, apps.Hub, apps.Claims = mgr.GetClient(), pipe, hub, judged
 	apps.Repositories, apps.Refs = repositories, refs
-	apps.Events, apps.Now, apps.Log, apps.Observed = mgr.GetEventRecorder("abide"), time.Now, o.Log, o.Outcome
+	recorder := newPacedEvents(mgr.GetEventRecorder("abide"), mgr.GetScheme(), o.Log)
+	apps.Events, apps.Now, apps.Log, apps.Observed = recorder, time.Now, o.Log, o.Outcome
 	apps.Prepare = func(ctx context.Context) error {
 		return errors.Join(
 			kube.Kinds.Refresh(ctx, time.Time{}), inventories.Load(ctx), refs.Load(ctx))
@@ -267,7 +268,7 @@ func wire(ctx context.Context, o Options, mgr manager.Manager, gits *git.Store, 
 		Client: mgr.GetClient(), Repositories: repositories, Hub: hub, Waker: waker,
 		Again: repoWaker.WakeName, Now: time.Now, Log: o.Log,
 	}
-	for _, run := range []manager.RunnableFunc{tracker.Run, secrets.Start, refs.Start, moves.Start, untilDone(hub.Run)} {
+	for _, run := range []manager.RunnableFunc{tracker.Run, secrets.Start, refs.Start, moves.Start, recorder.Start, untilDone(hub.Run)} {
 		if err := mgr.Add(run); err != nil {
 			return nil, err
 		}
