@@ -4,11 +4,14 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/rogpeppe/go-internal/txtar"
 	"helm.sh/helm/v4/pkg/chart/common/util"
 
 	"abide.dev/abide/internal/render"
@@ -479,4 +482,40 @@ func TestChartDeadline(t *testing.T) {
 	tree := endingTree{memtree.New(template(loops)), "app/templates/a.yaml", cancel}
 	_, err := render.Render(ctx, tree, render.Request{Path: "app"})
 	wantReason(t, err, fault.DeadlineExceeded)
+}
+
+// TestHelmExample runs the example of docs/rendering.md, with the flags and the
+// files that stand there.
+func TestHelmExample(t *testing.T) {
+	page, err := os.ReadFile(filepath.Join("..", "..", "docs", "rendering.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	ar, err := txtar.ParseFile(filepath.Join("testdata", "docs", "helm.txtar"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, line, ok := strings.Cut(string(page), "    abide render charts/shop ")
+	if !ok {
+		t.Fatal("the page has no such example")
+	}
+	line, _, _ = strings.Cut(line, "\n")
+	files, want := map[string]string{}, ""
+	for _, f := range ar.Files {
+		if f.Name == "WANT" {
+			want = string(f.Data)
+			continue
+		}
+		files[f.Name] = string(f.Data)
+		if !strings.Contains(string(page), "    "+f.Name) {
+			t.Errorf("the page does not name %s", f.Name)
+		}
+	}
+	res, err := render.Render(context.Background(), memtree.FromText(files), helmRequest("charts/shop "+line))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if d := cmp.Diff(want, strings.TrimRight(string(res.Text), "\n")+"\n"); d != "" {
+		t.Errorf("(-want +got):\n%s", d)
+	}
 }
