@@ -96,12 +96,11 @@ func (r *release) compare(name string, was []*document, again string, made *call
 		if i < len(first) && i < len(second) && reflect.DeepEqual(first[i].Object, second[i].Object) {
 			continue
 		}
-		o := manifest.Object{}
-		if i < len(first) {
-			o = first[i]
-		} else {
-			o = second[i]
+		list := first
+		if i >= len(first) {
+			list = second
 		}
+		o := list[i]
 		found = append(found, Unstable{Object: named(o), Template: r.names[name], Line: line, Functions: functions, Hook: isHook(o)})
 	}
 	return found
