@@ -203,7 +203,8 @@ var inRepository = map[string]bool{
 	fault.NoObjects: true, fault.TooLarge: true, fault.TooManyObjects: true, fault.TooDeep: true,
 	fault.InvalidIgnoreFile: true, fault.HelmNotSupported: true, fault.InvalidKustomization: true,
 	fault.KustomizationCycle: true, fault.RemoteBaseNotAllowed: true, fault.PluginNotAllowed: true,
-	fault.KustomizeFailed: true, fault.SubmoduleNotSupported: true,
+	fault.KustomizeFailed: true, fault.SubmoduleNotSupported: true, fault.NestedChart: true,
+	fault.InvalidChart: true, fault.MissingDependency: true, fault.RemoteSchemaNotAllowed: true, fault.HelmFailed: true,
 }
 
 // next lists what to do, the likeliest first.

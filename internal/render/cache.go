@@ -3,7 +3,10 @@ package render
 import (
 	"container/list"
 	"context"
+	"crypto/sha256"
+	"encoding/json"
 	"errors"
+	"fmt"
 	"sync"
 
 	"abide.dev/abide/internal/render/fault"
@@ -38,7 +41,17 @@ type Cache struct {
 
 type cacheKey struct {
 	scope string
-	req   Request
+	req   [sha256.Size]byte // of the request in JSON: values may be large, and secret
+}
+
+// keyOf names a request. Requests are plain data, so that writing one cannot
+// go wrong but for a mistake in this program.
+func keyOf(scope string, req Request) (cacheKey, error) {
+	b, err := json.Marshal(req)
+	if err != nil {
+		return cacheKey{}, fmt.Errorf("writing the request of a render as JSON: %w", err)
+	}
+	return cacheKey{scope, sha256.Sum256(b)}, nil
 }
 
 // flightKey has the tree as well: a newer commit never waits for an older one.
@@ -82,7 +95,11 @@ func NewCache(limits CacheLimits) *Cache {
 // decrypts. The result is shared; it must not be changed.
 func (c *Cache) Get(ctx context.Context, scope string, tree snapshot.Tree, req Request) (*Result, bool, error) {
 	req.Limits = req.Limits.OrDefault()
-	key := flightKey{cacheKey{scope, req}, tree.Hash()}
+	named, err := keyOf(scope, req)
+	if err != nil {
+		return &Result{}, false, err
+	}
+	key := flightKey{named, tree.Hash()}
 	for {
 		c.mu.Lock()
 		f, running := c.flights[key]
@@ -90,7 +107,7 @@ func (c *Cache) Get(ctx context.Context, scope string, tree snapshot.Tree, req R
 			f = &flight{done: make(chan struct{})}
 			c.flights[key] = f
 			c.mu.Unlock()
-			c.fly(ctx, key, f, tree)
+			c.fly(ctx, key, f, tree, req)
 			return f.res, f.hit, f.err
 		}
 		c.mu.Unlock()
@@ -110,7 +127,7 @@ func (c *Cache) Get(ctx context.Context, scope string, tree snapshot.Tree, req R
 }
 
 // fly looks the key up or renders, and tells those who wait.
-func (c *Cache) fly(ctx context.Context, key flightKey, f *flight, tree snapshot.Tree) {
+func (c *Cache) fly(ctx context.Context, key flightKey, f *flight, tree snapshot.Tree, req Request) {
 	f.res, f.err = &Result{}, errAborted
 	defer func() {
 		c.mu.Lock()
@@ -131,7 +148,7 @@ func (c *Cache) fly(ctx context.Context, key flightKey, f *flight, tree snapshot
 			return
 		}
 	}
-	f.res, f.err = render(ctx, tree, key.req, before)
+	f.res, f.err = render(ctx, tree, req, before)
 	if f.err == nil || keep(f.err) {
 		c.store(&cacheEntry{key: key.cacheKey, res: f.res, err: f.err, bytes: size(f.res)})
 	}
@@ -202,6 +219,9 @@ func size(r *Result) int64 {
 	}
 	for _, o := range r.Objects {
 		n += valueSize(o.Object) + 64
+	}
+	for _, h := range r.Hooks {
+		n += valueSize(h.Object.Object) + 128
 	}
 	return n
 }

@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"abide.dev/abide/internal/render/fault"
+	"abide.dev/abide/internal/render/helm"
 	"abide.dev/abide/internal/render/ignore"
 	"abide.dev/abide/internal/render/kustomize"
 	"abide.dev/abide/internal/render/manifest"
@@ -181,8 +182,12 @@ func (w *walker) subfolder(ctx context.Context, real, shown string, stack ignore
 	if err != nil {
 		return err
 	}
-	if name == "" {
+	switch name {
+	case "":
 		return w.walk(ctx, real, shown, stack)
+	case helm.ChartFile:
+		return fault.New(fault.NestedChart, path.Join(shown, name), 0, "is a chart below a folder of manifests").
+			WithHint("make an App of it, which gives it a release name and values, or name the folder in .abideignore")
 	}
 	component, err := kustomize.IsComponent(w.tree, path.Join(real, name))
 	if err != nil {

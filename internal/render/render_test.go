@@ -14,6 +14,7 @@ import (
 
 	"abide.dev/abide/internal/render"
 	"abide.dev/abide/internal/render/fault"
+	"abide.dev/abide/internal/render/helm"
 	"abide.dev/abide/internal/snapshot"
 	"abide.dev/abide/internal/snapshot/memtree"
 )
@@ -194,8 +195,7 @@ func TestErrors(t *testing.T) {
 		"inside a submodule": {nodes: map[string]memtree.Node{"m": memtree.Submodule(strings.Repeat("1", 40))}, path: "m/x", reason: fault.PathNotFound, says: []string{"submodule"}},
 		"other file":         {nodes: one("README.md", "x"), path: "README.md", reason: fault.InvalidPath},
 		"git folder":         {nodes: one(".git/a.yaml", configMap("a")), path: ".git", reason: fault.ForbiddenPath},
-		"chart":              {nodes: map[string]memtree.Node{"c/Chart.yaml": memtree.File("name: x"), "c/templates/a.yaml": memtree.File("{{ x }}")}, path: "c", reason: fault.HelmNotSupported, says: []string{"c/Chart.yaml", "Helm charts are not rendered by this version"}},
-		"chart below":        {nodes: map[string]memtree.Node{"c/Chart.yaml": memtree.File("name: x")}, path: ".", reason: fault.HelmNotSupported},
+		"chart below":        {nodes: map[string]memtree.Node{"c/Chart.yaml": memtree.File("name: x")}, path: ".", reason: fault.NestedChart, says: []string{"c/Chart.yaml", "make an App of it"}},
 		"nothing":            {nodes: one("README.md", "x"), path: ".", reason: fault.NoObjects},
 		"nothing but values": {nodes: one("values.yaml", "a: b"), path: ".", reason: fault.NoObjects, says: []string{"values.yaml"}},
 		"kustomize nothing":  {nodes: one("kustomization.yaml", "namePrefix: x"), path: ".", reason: fault.NoObjects},
@@ -272,19 +272,26 @@ func TestTraceIsComplete(t *testing.T) {
 		"comp/kustomization.yaml":       memtree.File("apiVersion: kustomize.config.k8s.io/v1alpha1\nkind: Component\nnameSuffix: -c\n"),
 		"overlay3/kustomization.yaml":   memtree.File("resources: [missing.yaml]\n"),
 		"overlay4/deep/x/manifest.yaml": memtree.File(configMap("deep")),
+		"chart/Chart.yaml":              memtree.File(chartYAML),
+		"chart/.helmignore":             memtree.File("README.md\n"),
+		"chart/templates/a.yaml":        memtree.File(configMap("{{ .Values.name }}") + "data: {files: {{ range $n, $_ := .Files.Glob \"**\" }}{{ $n }}{{ end }}}\n"),
+		"chart/templates/dir":           memtree.Link("../../shared"),
+		"chart/charts/sub/Chart.yaml":   memtree.File("apiVersion: v2\nname: sub\nversion: 1.0.0\n"),
+		"shared/values.yaml":            memtree.File("name: shared\n"),
 	}
+	options := &helm.Options{ValuesFiles: []helm.ValuesFile{{Path: "shared/values.yaml"}, {Path: "shared/k/README.md", Optional: true}}}
 	contents := []memtree.Node{
 		memtree.File(configMap("new")), memtree.File("{broken"), memtree.File("resources: [r.yaml]\n"), memtree.File(""),
 		memtree.Exec(configMap("a")), memtree.Link("../base"), memtree.Link("r.yaml"), memtree.Link("../../x"), memtree.File("*.yaml\n"),
-		memtree.File("namePrefix: p-\nresources: [a.yaml]\n"),
+		memtree.File("namePrefix: p-\nresources: [a.yaml]\n"), memtree.File("name: other\n"),
 	}
-	names := []string{".abideignore", "kustomization.yaml", "kustomization.yml", "Chart.yaml", "a.yaml", "z.yaml", "README.md", "missing.yaml", "sub", "dir", "f.txt", "r.yaml"}
-	dirs := []string{"", "plain/", "plain/sub/", "plain/k/", "shared/", "shared/k/", "base/", "overlay/", "overlay2/", "overlay3/", "overlay4/", "overlay4/deep/", "comp/", "unused/", "nowhere/"}
-	paths := []string{"plain", "overlay", "overlay2", "overlay3", "base", "overlay4", "nowhere/at/all", "plain/a.yaml", "overlay/dir"}
+	names := []string{".abideignore", "kustomization.yaml", "kustomization.yml", "Chart.yaml", "a.yaml", "z.yaml", "README.md", "missing.yaml", "sub", "dir", "f.txt", "r.yaml", ".helmignore", "values.yaml"}
+	dirs := []string{"", "plain/", "plain/sub/", "plain/k/", "shared/", "shared/k/", "base/", "overlay/", "overlay2/", "overlay3/", "overlay4/", "overlay4/deep/", "comp/", "unused/", "nowhere/", "chart/", "chart/templates/", "chart/charts/sub/"}
+	paths := []string{"plain", "overlay", "overlay2", "overlay3", "base", "overlay4", "nowhere/at/all", "plain/a.yaml", "overlay/dir", "chart"}
 	rng := rand.New(rand.NewPCG(1, 2))
 
 	outcome := func(tree snapshot.Tree, p string) (string, render.Trace) {
-		res, err := render.Render(context.Background(), tree, render.Request{Path: p, Text: true})
+		res, err := render.Render(context.Background(), tree, render.Request{Path: p, Text: true, Helm: options})
 		if err != nil {
 			return "error: " + err.Error(), res.Trace
 		}
