@@ -110,7 +110,7 @@ func wantedSource(ctx context.Context, s Streams, c *conn, app *v1alpha1.App, ab
 	}
 	repositories := access.Repositories{
 		Client:    c,
-		Secrets:   access.NewSecrets(kube, func(types.NamespacedName) {}),
+		Secrets:   access.NewSecrets(access.Always(kube), func(types.NamespacedName) {}),
 		Namespace: abideNamespace,
 	}
 	want, err := repositories.Want(ctx, app)

@@ -239,10 +239,11 @@ func wire(ctx context.Context, o Options, mgr manager.Manager, gits *git.Store, 
 	})
 	moves.Hub = hub
 	repositories := &access.Repositories{Client: mgr.GetClient(), Namespace: o.Namespace}
-	secrets := access.NewSecrets(clientset, func(types.NamespacedName) {
+	secrets := access.NewSecrets(access.Always(clientset), func(types.NamespacedName) {
 		wakeAll(ctx, mgr.GetClient(), repoWaker, o.Log)
 	})
 	repositories.Secrets = secrets
+	values := newValues(kube, o.Namespace, waker)
 	pipe := &pipeline.Pipeline{
 		Source:      hubSource{hub},
 		Renders:     render.NewCache(render.CacheLimits{Objects: renderCacheObjects, Bytes: renderCacheBytes}),
@@ -257,7 +258,7 @@ func wire(ctx context.Context, o Options, mgr manager.Manager, gits *git.Store, 
 		Log:         o.Log,
 	}
 	apps.Client, apps.Pipeline, apps.Hub, apps.Claims = mgr.GetClient(), pipe, hub, judged
-	apps.Repositories, apps.Refs = repositories, refs
+	apps.Repositories, apps.Values, apps.Refs = repositories, values, refs
 	recorder := newPacedEvents(mgr.GetEventRecorder("abide"), mgr.GetScheme(), o.Log)
 	apps.Events, apps.Now, apps.Log, apps.Observed = recorder, time.Now, o.Log, o.Outcome
 	apps.Prepare = func(ctx context.Context) error {
@@ -268,12 +269,34 @@ func wire(ctx context.Context, o Options, mgr manager.Manager, gits *git.Store, 
 		Client: mgr.GetClient(), Repositories: repositories, Hub: hub, Waker: waker,
 		Again: repoWaker.WakeName, Now: time.Now, Log: o.Log,
 	}
-	for _, run := range []manager.RunnableFunc{tracker.Run, secrets.Start, refs.Start, moves.Start, recorder.Start, untilDone(hub.Run)} {
+	for _, run := range []manager.RunnableFunc{tracker.Run, secrets.Start, values.ConfigMaps.Start, values.Secrets.Start, refs.Start, moves.Start, recorder.Start, untilDone(hub.Run)} {
 		if err := mgr.Add(run); err != nil {
 			return nil, err
 		}
 	}
 	return hub, controller.Setup(ctx, mgr, apps, repos, repoWaker, concurrentApps)
+}
+
+// newValues returns the ConfigMaps and Secrets that Apps take values from, read
+// as the identity that each App acts as.
+func newValues(kube *cluster.Cluster, own string, waker *controller.Waker) *access.Values {
+	clients := func(namespace string) (kubernetes.Interface, error) {
+		if namespace == own {
+			namespace = ""
+		}
+		return kube.Clientset(namespace)
+	}
+	v := &access.Values{}
+	wake := func(users []string) {
+		for _, u := range users {
+			if app, ok := object.ParseApp(u); ok {
+				waker.Wake(app)
+			}
+		}
+	}
+	v.ConfigMaps = access.NewConfigMaps(clients, func(n types.NamespacedName) { wake(v.ConfigMaps.Users(n)) })
+	v.Secrets = access.NewSecrets(clients, func(n types.NamespacedName) { wake(v.Secrets.Users(n)) })
+	return v
 }
 
 // untilDone makes of a function that returns its context's error one that

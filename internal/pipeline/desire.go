@@ -18,6 +18,7 @@ import (
 	"abide.dev/abide/internal/object"
 	"abide.dev/abide/internal/plan"
 	"abide.dev/abide/internal/render"
+	"abide.dev/abide/internal/render/helm"
 	"abide.dev/abide/internal/snapshot"
 )
 
@@ -36,6 +37,11 @@ type desiredState struct {
 	defines    map[schema.GroupVersionKind]bool // kinds that the App itself defines
 	trace      render.Trace
 	scopes     desired.Scopes
+	// request is what was rendered; around is the hash of what it took from
+	// outside of Git, empty if that was nothing.
+	request render.Request
+	around  string
+	hooks   []v1alpha1.HookNote
 	// of finds in list what a rendered object came to, without keeping the
 	// object: one that the next render gives again need not be looked at.
 	of map[weak.Pointer[unstructured.Unstructured]]int
@@ -91,14 +97,18 @@ func (r *run) render(ctx context.Context) bool {
 		return true
 	}
 	commit := r.out.Head.Commit
-	if d := r.mem.desired; d != nil && d.generation == r.app.Generation && len(d.unknown) == 0 && d.commit == commit {
-		return r.want(d)
+	known, err := r.holds(r.mem.desired)
+	if err != nil {
+		return r.renderFailed(ctx, err)
+	}
+	if known && r.mem.desired.commit == commit {
+		return r.want(r.mem.desired)
 	}
 	tree, err := r.Source.Tree(ctx, r.id, commit)
 	if err != nil {
 		return r.unreadable(err)
 	}
-	if d := r.mem.desired; d != nil && d.generation == r.app.Generation && len(d.unknown) == 0 {
+	if d := r.mem.desired; known {
 		valid, err := d.trace.Valid(tree)
 		if err != nil {
 			return r.unreadable(err)
@@ -121,9 +131,31 @@ func (r *run) render(ctx context.Context) bool {
 	return r.want(d)
 }
 
+// holds tells whether what was rendered before is what the App would be now if
+// its files were the same.
+func (r *run) holds(d *desiredState) (bool, error) {
+	if d == nil || d.generation != r.app.Generation || len(d.unknown) > 0 {
+		return false, nil
+	}
+	if d.around == "" {
+		return true, nil
+	}
+	a, err := r.around()
+	return err == nil && d.around == a.Hash(), err
+}
+
+// around is what a chart depends on besides the App and its files.
+func (r *run) around() (desired.Around, error) {
+	if r.in.ValuesErr != nil {
+		return desired.Around{}, r.in.ValuesErr
+	}
+	caps, err := r.Cluster.Kinds.Capabilities()
+	return desired.Around{Capabilities: caps, Values: r.in.Values}, err
+}
+
 func (r *run) want(d *desiredState) bool {
 	r.desired = d
-	r.out.Desired = d.hash
+	r.out.Desired, r.out.Hooks = d.hash, d.hooks
 	if !r.vanished() { // else what runs was not made by it, until the run is through
 		r.out.Renderer = d.renderer
 	}
@@ -146,16 +178,13 @@ func (r *run) renderFailed(ctx context.Context, err error) bool {
 	}
 	var re *render.Error
 	var oe *apply.ObjectError
-	if !errors.As(err, &re) && !errors.As(err, &oe) {
+	var comes interface{ Awaited() bool }
+	if !errors.As(err, &re) && !errors.As(err, &oe) && !(errors.As(err, &comes) && comes.Awaited()) {
 		return r.fail(ReasonRenderFailed, err)
 	}
-	// The fault is in the repository: a new commit wakes the App.
-	reason := ReasonInvalidObject
-	if re != nil {
-		reason = re.Reason
-	}
+	// The fault is in the repository, or in what is watched: the App is woken.
 	r.out.Err = err
-	return r.stop(v1alpha1.StateFailed, reason, "%s", err)
+	return r.stop(v1alpha1.StateFailed, ReasonOf(err, ReasonInvalidObject), "%s", err)
 }
 
 // watch makes sure that the records of what the App owns are there, for a run
@@ -179,17 +208,34 @@ func (r *run) judge(context.Context) bool {
 // renderTimeout is how long one render may take.
 const renderTimeout = time.Minute
 
-// rendered renders the App's folder of a tree, or takes what is cached of it.
-func (r *run) rendered(ctx context.Context, tree snapshot.Tree) (*render.Result, error) {
+// rendered renders a tree, or takes what is cached of it.
+func (r *run) rendered(ctx context.Context, tree snapshot.Tree, req render.Request) (*render.Result, error) {
 	ctx, cancel := context.WithTimeout(ctx, renderTimeout)
 	defer cancel()
-	res, _, err := r.Renders.Get(ctx, r.app.Spec.Source.Repo, tree, render.Request{Path: r.app.Spec.Source.Path})
+	scope := r.app.Spec.Source.Repo
+	if req.Helm != nil && len(req.Helm.ValuesFrom) > 0 {
+		scope += "\x00" + r.app.Namespace // what is secret stays in its namespace
+	}
+	res, _, err := r.Renders.Get(ctx, scope, tree, req)
 	return res, err
+}
+
+// notes name the hooks of a render.
+func notes(hooks []helm.Hook) []v1alpha1.HookNote {
+	var out []v1alpha1.HookNote
+	for i := range hooks {
+		out = append(out, v1alpha1.HookNote{Object: object.KeyOf(hooks[i].Object.Unstructured).String(), Events: hooks[i].Events})
+	}
+	return out
 }
 
 // desire renders the App and reduces the objects to what a plan needs.
 func (r *run) desire(ctx context.Context, tree snapshot.Tree) (*desiredState, error) {
-	res, err := r.rendered(ctx, tree)
+	req, err := desired.Request(r.app, tree, r.app.Spec.Source.Path, r.around)
+	if err != nil {
+		return nil, err
+	}
+	res, err := r.rendered(ctx, tree, req)
 	if err != nil {
 		return nil, err
 	}
@@ -198,11 +244,19 @@ func (r *run) desire(ctx context.Context, tree snapshot.Tree) (*desiredState, er
 		return nil, err
 	}
 	d := &desiredState{
+		request: req, hooks: notes(res.Hooks),
 		commit: r.out.Head.Commit, generation: r.app.Generation,
 		renderer: res.Renderer, trace: res.Trace, unknown: unknown, scopes: scopes,
 		list:    make([]plan.Desired, 0, len(res.Objects)),
 		gvks:    make(map[object.Key]schema.GroupVersionKind, len(res.Objects)),
 		defines: map[schema.GroupVersionKind]bool{},
+	}
+	if req.Helm != nil {
+		a, err := r.around()
+		if err != nil {
+			return nil, err
+		}
+		d.around = a.Hash()
 	}
 	if err := r.reduce(d, res.Objects); err != nil {
 		return nil, err
@@ -268,7 +322,7 @@ func (r *run) objects(ctx context.Context, keys map[object.Key]bool) (map[object
 	if err != nil {
 		return nil, err
 	}
-	res, err := r.rendered(ctx, tree)
+	res, err := r.rendered(ctx, tree, r.desired.request)
 	if err != nil {
 		return nil, err
 	}
