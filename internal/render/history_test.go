@@ -388,9 +388,35 @@ func FuzzHistory(f *testing.F) {
 		for n := range 25 {
 			was := maps.Clone(h.now)
 			now := h.commit()
-			apps.commit(t, h.say(seed, n), memtree.New(now), changes(was, now))
+			changed := changes(was, now)
+			for i := range changed {
+				changed[i].Top = top(was, now, changed[i].Path)
+			}
+			apps.commit(t, h.say(seed, n), memtree.New(now), changed)
 		}
 	})
+}
+
+// top is the first element of p that is no folder both before and after; empty
+// if p is of the same kind.
+func top(was, now files, p string) string {
+	if was[p].Kind == now[p].Kind {
+		return ""
+	}
+	isFolder := func(in files, dir string) bool {
+		for q := range in {
+			if strings.HasPrefix(q, dir+"/") {
+				return true
+			}
+		}
+		return false
+	}
+	for i := range len(p) {
+		if p[i] == '/' && !(isFolder(was, p[:i]) && isFolder(now, p[:i])) {
+			return p[:i]
+		}
+	}
+	return p
 }
 
 // TestHistoryInGit does the same with real commits, which are fetched, read and
@@ -448,7 +474,7 @@ func changesInGit(t *testing.T, m *git.Mirror, from, to string) []render.Changed
 	}
 	out := make([]render.Changed, len(diff))
 	for i, c := range diff {
-		out[i] = render.Changed{Path: c.Path, Listing: c.From.Kind != c.To.Kind}
+		out[i] = render.Changed{Path: c.Path, Listing: c.From.Kind != c.To.Kind, Top: c.Top}
 	}
 	return out
 }

@@ -3,6 +3,8 @@ package render
 import (
 	"path"
 	"sync"
+
+	"abide.dev/abide/internal/render/traced"
 )
 
 // Index finds the renders that a change of files can concern, so that a commit
@@ -14,7 +16,8 @@ import (
 type Index[K comparable] struct {
 	mu     sync.RWMutex
 	traces map[K]Trace
-	byPath map[string]map[K]struct{}
+	paths  map[string]map[K]struct{} // what was read or looked for
+	lists  map[string]map[K]struct{} // directories whose names and kinds were read
 }
 
 // Changed is one path at which two trees differ: a file or link, not a
@@ -24,11 +27,19 @@ type Changed struct {
 	// Listing: it came, went, or is of another kind, so that the directory it is
 	// in, and maybe those above, list something else.
 	Listing bool
+	// Top is the path, this one or one above it, at which the trees begin to
+	// differ in kind: above it both have directories. Where it is empty and
+	// Listing is set, all directories above count as come or gone.
+	Top string
 }
 
 // NewIndex returns an empty index.
 func NewIndex[K comparable]() *Index[K] {
-	return &Index[K]{traces: map[K]Trace{}, byPath: map[string]map[K]struct{}{}}
+	return &Index[K]{
+		traces: map[K]Trace{},
+		paths:  map[string]map[K]struct{}{},
+		lists:  map[string]map[K]struct{}{},
+	}
 }
 
 // Put notes what the render of k depends on, in place of what was noted before.
@@ -38,13 +49,22 @@ func (x *Index[K]) Put(k K, t Trace) {
 	x.remove(k)
 	x.traces[k] = t
 	for _, a := range t {
-		at := x.byPath[a.Path]
+		byPath := x.of(a.Op)
+		at := byPath[a.Path]
 		if at == nil {
 			at = map[K]struct{}{}
-			x.byPath[a.Path] = at
+			byPath[a.Path] = at
 		}
 		at[k] = struct{}{}
 	}
+}
+
+// of is the map that holds accesses of a kind.
+func (x *Index[K]) of(op traced.Op) map[string]map[K]struct{} {
+	if op == traced.List {
+		return x.lists
+	}
+	return x.paths
 }
 
 // Delete forgets the render of k.
@@ -56,9 +76,10 @@ func (x *Index[K]) Delete(k K) {
 
 func (x *Index[K]) remove(k K) {
 	for _, a := range x.traces[k] {
-		at := x.byPath[a.Path]
+		byPath := x.of(a.Op)
+		at := byPath[a.Path]
 		if delete(at, k); len(at) == 0 {
-			delete(x.byPath, a.Path)
+			delete(byPath, a.Path)
 		}
 	}
 	delete(x.traces, k)
@@ -69,27 +90,39 @@ func (x *Index[K]) Concerned(changes []Changed) map[K]bool {
 	x.mu.RLock()
 	defer x.mu.RUnlock()
 	out := map[K]bool{}
-	seen := map[string]bool{}
-	take := func(p string) {
-		if seen[p] {
+	type asked struct {
+		path string
+		list bool
+	}
+	seen := map[asked]bool{}
+	take := func(p string, list bool) {
+		if seen[asked{p, list}] {
 			return
 		}
-		seen[p] = true
-		for k := range x.byPath[p] {
+		seen[asked{p, list}] = true
+		for k := range x.lists[p] { // a list depends on the kind of its path too
+			out[k] = true
+		}
+		if list {
+			return
+		}
+		for k := range x.paths[p] {
 			out[k] = true
 		}
 	}
 	for _, c := range changes {
-		take(c.Path)
+		take(c.Path, false)
 		if !c.Listing {
 			continue
 		}
-		for dir := path.Dir(c.Path); ; dir = path.Dir(dir) {
-			take(dir)
-			if dir == "." {
-				break
-			}
+		// What lies between the path and the top came or went with it; the
+		// directory that the top is in lists something else, and no more.
+		p := c.Path
+		for p != c.Top && p != "." {
+			p = path.Dir(p)
+			take(p, false)
 		}
+		take(path.Dir(p), true)
 	}
 	return out
 }
