@@ -2,6 +2,7 @@ package render
 
 import (
 	"path"
+	"slices"
 	"sync"
 
 	"abide.dev/abide/internal/render/traced"
@@ -15,9 +16,40 @@ import (
 // valid still, which [Trace.Valid] tells.
 type Index[K comparable] struct {
 	mu     sync.RWMutex
-	traces map[K]Trace
-	paths  map[string]map[K]struct{} // what was read or looked for
-	lists  map[string]map[K]struct{} // directories whose names and kinds were read
+	traces map[K]numbered
+	names  []K     // by number
+	free   []int32 // numbers that nobody has
+	paths  postings
+	lists  postings // directories whose names and kinds were read
+}
+
+// numbered is a trace and the number of whose it is. A number takes an eighth
+// of a name, and most paths are of one render only.
+type numbered struct {
+	Trace
+	number int32
+}
+
+// postings are the numbers of the renders that looked at a path, ascending.
+type postings map[string][]int32
+
+func (p postings) add(path string, number int32) {
+	at := p[path]
+	if i, found := slices.BinarySearch(at, number); !found {
+		p[path] = slices.Insert(at, i, number)
+	}
+}
+
+func (p postings) remove(path string, number int32) {
+	at := p[path]
+	i, found := slices.BinarySearch(at, number)
+	switch {
+	case !found:
+	case len(at) == 1:
+		delete(p, path)
+	default:
+		p[path] = slices.Delete(at, i, i+1)
+	}
 }
 
 // Changed is one path at which two trees differ: a file or link, not a
@@ -35,32 +67,41 @@ type Changed struct {
 
 // NewIndex returns an empty index.
 func NewIndex[K comparable]() *Index[K] {
-	return &Index[K]{
-		traces: map[K]Trace{},
-		paths:  map[string]map[K]struct{}{},
-		lists:  map[string]map[K]struct{}{},
-	}
+	return &Index[K]{traces: map[K]numbered{}, paths: postings{}, lists: postings{}}
 }
 
 // Put notes what the render of k depends on, in place of what was noted before.
 func (x *Index[K]) Put(k K, t Trace) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
+	if was, ok := x.traces[k]; ok && slices.EqualFunc(was.Trace, t, samePlace) {
+		x.traces[k] = numbered{t, was.number}
+		return
+	}
 	x.remove(k)
-	x.traces[k] = t
+	n := x.number(k)
+	x.traces[k] = numbered{t, n}
 	for _, a := range t {
-		byPath := x.of(a.Op)
-		at := byPath[a.Path]
-		if at == nil {
-			at = map[K]struct{}{}
-			byPath[a.Path] = at
-		}
-		at[k] = struct{}{}
+		x.of(a.Op).add(a.Path, n)
 	}
 }
 
-// of is the map that holds accesses of a kind.
-func (x *Index[K]) of(op traced.Op) map[string]map[K]struct{} {
+// samePlace tells whether two accesses differ in what was found at most, which
+// the index does not look at.
+func samePlace(a, b Access) bool { return a.Path == b.Path && a.Op == b.Op }
+
+func (x *Index[K]) number(k K) int32 {
+	if last := len(x.free) - 1; last >= 0 {
+		n := x.free[last]
+		x.free, x.names[n] = x.free[:last], k
+		return n
+	}
+	x.names = append(x.names, k)
+	return int32(len(x.names) - 1)
+}
+
+// of is where accesses of a kind are found.
+func (x *Index[K]) of(op traced.Op) postings {
 	if op == traced.List {
 		return x.lists
 	}
@@ -75,14 +116,16 @@ func (x *Index[K]) Delete(k K) {
 }
 
 func (x *Index[K]) remove(k K) {
-	for _, a := range x.traces[k] {
-		byPath := x.of(a.Op)
-		at := byPath[a.Path]
-		if delete(at, k); len(at) == 0 {
-			delete(byPath, a.Path)
-		}
+	t, ok := x.traces[k]
+	if !ok {
+		return
+	}
+	for _, a := range t.Trace {
+		x.of(a.Op).remove(a.Path, t.number)
 	}
 	delete(x.traces, k)
+	x.names[t.number] = *new(K)
+	x.free = append(x.free, t.number)
 }
 
 // Concerned returns the renders that the changes can concern.
@@ -100,14 +143,14 @@ func (x *Index[K]) Concerned(changes []Changed) map[K]bool {
 			return
 		}
 		seen[asked{p, list}] = true
-		for k := range x.lists[p] { // a list depends on the kind of its path too
-			out[k] = true
+		for _, n := range x.lists[p] { // a list depends on the kind of its path too
+			out[x.names[n]] = true
 		}
 		if list {
 			return
 		}
-		for k := range x.paths[p] {
-			out[k] = true
+		for _, n := range x.paths[p] {
+			out[x.names[n]] = true
 		}
 	}
 	for _, c := range changes {

@@ -65,6 +65,10 @@ func TestConcerned(t *testing.T) {
 	if got := index.Concerned([]render.Changed{{Path: "apps/a/a.yaml"}, {Path: "apps/b/b.yaml"}}); len(got) > 0 {
 		t.Errorf("what was taken out is found: %v", got)
 	}
+	index.Put("new", render.Trace{{Path: "apps/a/a.yaml", Op: "Read", Hash: "f:1"}})
+	if got := index.Concerned([]render.Changed{{Path: "apps/a/a.yaml"}}); len(got) != 1 || !got["new"] {
+		t.Errorf("what came in the place of one that was taken out: %v", got)
+	}
 }
 
 // monorepo is an index of n Apps that share a base.
@@ -108,10 +112,16 @@ func BenchmarkConcerned10000Apps(b *testing.B) {
 	}
 }
 
+// BenchmarkIndexPut notes a trace that has other paths than the one before, and
+// one that has the same.
 func BenchmarkIndexPut(b *testing.B) {
-	index, trace := monorepo(10_000), appTrace(7)
-	b.ReportAllocs()
-	for b.Loop() {
-		index.Put(7, trace)
+	index, traces := monorepo(10_000), []render.Trace{appTrace(7), appTrace(8)}
+	for name, other := range map[string]int{"same": 0, "other": 1} {
+		b.Run(name, func(b *testing.B) {
+			b.ReportAllocs()
+			for n := 0; b.Loop(); n++ {
+				index.Put(7, traces[n%2*other])
+			}
+		})
 	}
 }
