@@ -142,6 +142,12 @@ verify-generated: ## Check that the generated files are what generate writes.
 	    [ -e "$$tmp/$$f" ] || { echo "$$f is not generated any more: remove it"; exit 1; }; \
 	  done
 
+.PHONY: deps-cost
+deps-cost: bin/abide ## Write docs/dependencies.md: what each module takes in the program.
+	@tmp=$$(mktemp -d); trap 'rm -rf "$$tmp"' EXIT; \
+	  GOOS=linux GOARCH=amd64 $(GO_BUILD) -o "$$tmp/abide" ./cmd/abide; \
+	  go run ./hack/depcost -program "$$tmp/abide" -stripped bin/abide -out docs/dependencies.md
+
 # Files
 
 .PHONY: bin/abide
