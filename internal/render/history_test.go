@@ -94,10 +94,13 @@ func (h *history) commit() files {
 		h.folderForFile, h.remove, h.bringBack, h.bringBack, h.restore, h.restore, h.restore, h.swap, h.unrelated,
 	}
 	for range 1 + h.rng.IntN(3) {
+		if len(h.folders()) == 0 {
+			h.now = historyBase() // too little is left to edit
+		}
 		edits[h.rng.IntN(len(edits))]()
 	}
 	if len(h.now) == 0 {
-		h.now = historyBase()
+		h.now = historyBase() // Git has commits without files, memtree has not
 	}
 	h.past = append(h.past, maps.Clone(h.now))
 	return h.past[len(h.past)-1]
