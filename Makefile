@@ -94,6 +94,16 @@ bench: build ## Measure costs and yardsticks, and write docs/benchmarks.md (15 m
 bench-quick: build ## Measure smaller numbers of the same (under three minutes).
 	@go run ./hack/bench -quick $(BENCH_FLAGS)
 
+# BENCH_COUNT=10 for numbers to compare; BENCH=Decode for some of them.
+BENCH       ?= .
+BENCH_COUNT ?= 1
+BENCH_GO    := ./internal/claims ./internal/object ./internal/observe ./internal/plan \
+	./internal/render/... ./internal/source/...
+
+.PHONY: bench-go
+bench-go: ## Run the Go benchmarks of the hot functions, with allocations (a minute or two).
+	@go test -run '^$$' -bench '$(BENCH)' -benchmem -count $(BENCH_COUNT) $(BENCH_GO)
+
 ##@ Change
 
 .PHONY: lint
@@ -131,6 +141,12 @@ verify-generated: ## Check that the generated files are what generate writes.
 	  for f in internal/install/crds/*; do \
 	    [ -e "$$tmp/$$f" ] || { echo "$$f is not generated any more: remove it"; exit 1; }; \
 	  done
+
+.PHONY: deps-cost
+deps-cost: bin/abide ## Write docs/dependencies.md: what each module takes in the program.
+	@tmp=$$(mktemp -d); trap 'rm -rf "$$tmp"' EXIT; \
+	  GOOS=linux GOARCH=amd64 $(GO_BUILD) -o "$$tmp/abide" ./cmd/abide; \
+	  go run ./hack/depcost -program "$$tmp/abide" -stripped bin/abide -out docs/dependencies.md
 
 # Files
 

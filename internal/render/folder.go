@@ -48,8 +48,8 @@ func (w *walker) inherited(dir string) (ignore.Stack, error) {
 	for _, d := range above {
 		p := path.Join(d, ignore.FileName)
 		real, kind, err := w.tree.Resolve(p)
-		if errors.Is(err, fs.ErrNotExist) || err == nil && kind != snapshot.File {
-			continue
+		if errors.Is(err, fs.ErrNotExist) || err == nil && (real != p || !isIgnoreFile(kind)) {
+			continue // a link is not followed, here as in the folder itself
 		}
 		if err != nil {
 			return nil, fault.FromTree(p, err)
@@ -60,6 +60,9 @@ func (w *walker) inherited(dir string) (ignore.Stack, error) {
 	}
 	return stack, nil
 }
+
+// isIgnoreFile tells whether an entry of that name and kind is read.
+func isIgnoreFile(k snapshot.Kind) bool { return k == snapshot.File || k == snapshot.Executable }
 
 func (w *walker) readIgnore(stack ignore.Stack, dir, file string) (ignore.Stack, error) {
 	b, err := w.tree.ReadFile(file)
@@ -97,7 +100,7 @@ func (w *walker) walk(ctx context.Context, real, shown string, stack ignore.Stac
 		return fault.FromTree(shown, err)
 	}
 	if i := slices.IndexFunc(entries, func(e snapshot.Entry) bool { return e.Name == ignore.FileName }); i >= 0 {
-		if k := entries[i].Kind; k == snapshot.File || k == snapshot.Executable {
+		if isIgnoreFile(entries[i].Kind) {
 			if stack, err = w.readIgnore(stack, shown, path.Join(real, ignore.FileName)); err != nil {
 				return err
 			}

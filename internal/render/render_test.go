@@ -90,6 +90,20 @@ func TestFolder(t *testing.T) {
 			want:    []string{"a@app/a.yaml:1", "keep@app/keep.tmp.yaml:1", "only-root@app/only-root.yaml:1"},
 			ignored: []string{"app/b.tmp.yaml", "app/link.tmp.yaml", "app/secret"},
 		},
+		"ignore files that can be executed count, links do not": {
+			nodes: map[string]memtree.Node{
+				".abideignore":         memtree.Exec("*.tmp.yaml\n"),
+				"app/.abideignore":     memtree.Link("../ignore"),
+				"app/sub/.abideignore": memtree.Exec("b.yaml\n"),
+				"app/sub/a.yaml":       memtree.File(configMap("a")),
+				"app/sub/b.yaml":       memtree.File("{broken"),
+				"app/sub/c.tmp.yaml":   memtree.File("{broken"),
+				"ignore":               memtree.File("*.yaml\n"),
+			},
+			path:    "app/sub",
+			want:    []string{"a@app/sub/a.yaml:1"},
+			ignored: []string{"app/sub/b.yaml", "app/sub/c.tmp.yaml"},
+		},
 		"a kustomization below is built": {
 			nodes: map[string]memtree.Node{
 				"a.yaml":                  memtree.File(configMap("a")),
