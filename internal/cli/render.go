@@ -11,7 +11,9 @@ import (
 
 	"abide.dev/abide/internal/object"
 	"abide.dev/abide/internal/render"
+	"abide.dev/abide/internal/snapshot"
 	"abide.dev/abide/internal/snapshot/dirtree"
+	"abide.dev/abide/internal/worker"
 )
 
 type renderOptions struct {
@@ -62,7 +64,7 @@ func runRender(ctx context.Context, s Streams, o renderOptions) error {
 		return err
 	}
 	defer tree.Close()
-	res, err := render.Render(ctx, tree, render.Request{Path: path, Text: !o.explain})
+	res, err := renderInWorker(ctx, tree, render.Request{Path: path, Text: !o.explain})
 	if o.explain {
 		explainRender(s, path, res, err)
 	}
@@ -81,6 +83,16 @@ func runRender(ctx context.Context, s Streams, o renderOptions) error {
 	}
 	_, err = s.Out.Write(b)
 	return err
+}
+
+// renderInWorker renders as the controller does: in a bounded process.
+func renderInWorker(ctx context.Context, tree snapshot.Tree, req render.Request) (*render.Result, error) {
+	pool, err := worker.New(worker.Options{Parallel: 1})
+	if err != nil {
+		return nil, err
+	}
+	defer pool.Close()
+	return pool.Render(ctx, "", tree, req)
 }
 
 // workingCopy returns the root of the Git working copy that a folder or file is

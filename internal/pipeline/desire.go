@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"slices"
-	"time"
 
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
@@ -150,13 +149,8 @@ func (r *run) judge(context.Context) bool {
 	return true
 }
 
-// renderTimeout is how long one render may take.
-const renderTimeout = time.Minute
-
 // rendered renders the App's folder of a tree, or takes what is cached of it.
 func (r *run) rendered(ctx context.Context, tree snapshot.Tree) (*render.Result, error) {
-	ctx, cancel := context.WithTimeout(ctx, renderTimeout)
-	defer cancel()
 	res, _, err := r.Renders.Get(ctx, r.app.Spec.Source.Repo, tree, render.Request{Path: r.app.Spec.Source.Path})
 	return res, err
 }

@@ -38,7 +38,7 @@ func count(files map[string]string) *countingTree {
 }
 
 func TestCache(t *testing.T) {
-	ctx, c := context.Background(), render.NewCache(render.CacheLimits{})
+	ctx, c := context.Background(), render.NewCache(render.CacheLimits{}, render.Here)
 	req := render.Request{Path: "a"}
 	get := func(tree snapshot.Tree, req render.Request) (*render.Result, bool, error) {
 		t.Helper()
@@ -74,7 +74,7 @@ func TestCache(t *testing.T) {
 }
 
 func TestCacheKeepsFaults(t *testing.T) {
-	ctx, c := context.Background(), render.NewCache(render.CacheLimits{})
+	ctx, c := context.Background(), render.NewCache(render.CacheLimits{}, render.Here)
 	tree := count(map[string]string{"a/x.yaml": "{"})
 	for _, wantHit := range []bool{false, true} {
 		_, hit, err := c.Get(ctx, "repo", tree, render.Request{Path: "a"})
@@ -104,7 +104,7 @@ func TestCacheKeepsFaults(t *testing.T) {
 }
 
 func TestCacheRendersOnce(t *testing.T) {
-	ctx, c := context.Background(), render.NewCache(render.CacheLimits{})
+	ctx, c := context.Background(), render.NewCache(render.CacheLimits{}, render.Here)
 	tree := count(map[string]string{"a/x.yaml": configMap("x")})
 	tree.gate = make(chan struct{})
 	var wg sync.WaitGroup
@@ -124,7 +124,7 @@ func TestCacheRendersOnce(t *testing.T) {
 }
 
 func TestCacheIsBounded(t *testing.T) {
-	ctx, c := context.Background(), render.NewCache(render.CacheLimits{Objects: 3})
+	ctx, c := context.Background(), render.NewCache(render.CacheLimits{Objects: 3}, render.Here)
 	files := map[string]string{}
 	for i := range 4 {
 		files[fmt.Sprintf("%d/x.yaml", i)] = configMap("x")
@@ -147,7 +147,7 @@ func TestCacheIsBounded(t *testing.T) {
 	if get(0) != true || get(3) != true || get(1) != false {
 		t.Error("not the least recently used one went")
 	}
-	small := render.NewCache(render.CacheLimits{Bytes: 10})
+	small := render.NewCache(render.CacheLimits{Bytes: 10}, render.Here)
 	for range 2 {
 		if _, hit, err := small.Get(ctx, "repo", tree, render.Request{Path: "0"}); hit || err != nil {
 			t.Errorf("a result over the limit was kept: %v, %v", hit, err)
