@@ -130,23 +130,19 @@ func beParent() int {
 	if err != nil {
 		return 1
 	}
-	go p.Render(context.Background(), "t", emptyTree(), render.Request{Path: "deed/spin"})
-	for {
-		p.mu.Lock()
-		var pids []string
-		for c := range p.working {
-			pids = append(pids, fmt.Sprint(c.cmd.Process.Pid))
-		}
-		if p.spare != nil {
-			pids = append(pids, fmt.Sprint(p.spare.cmd.Process.Pid))
-		}
-		p.mu.Unlock()
-		if len(pids) == 2 {
-			fmt.Println(strings.Join(pids, " "))
-			select {}
-		}
-		syscall.Nanosleep(&syscall.Timespec{Nsec: 1e6}, nil)
+	asked := newSignalTree()
+	go p.Render(context.Background(), "t", asked, render.Request{Path: "deed/spin"})
+	<-asked.asked
+	p.group.Wait() // for the spare
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.spare == nil {
+		return 1
 	}
+	for c := range p.working {
+		fmt.Println(c.cmd.Process.Pid, p.spare.cmd.Process.Pid)
+	}
+	select {}
 }
 
 func newPool(t testing.TB, o Options) *Pool {

@@ -95,6 +95,7 @@ func New(o Options) (*Pool, error) {
 	if err := o.setDefaults(); err != nil {
 		return nil, err
 	}
+	keepDescriptors()
 	p := &Pool{
 		o: o, starts: make(chan func()), large: make(chan struct{}, 1), ended: make(chan struct{}),
 		working: map[*child]struct{}{}, isolate: canIsolate,

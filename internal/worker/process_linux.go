@@ -5,6 +5,8 @@ import (
 	"os"
 	"strconv"
 	"syscall"
+
+	"golang.org/x/sys/unix"
 )
 
 // nobody is who the child is in a user namespace of its own.
@@ -21,6 +23,13 @@ func attributes(isolate bool) *syscall.SysProcAttr {
 		a.GidMappings = []syscall.SysProcIDMap{{ContainerID: nobody, HostID: os.Getgid(), Size: 1}}
 	}
 	return a
+}
+
+// keepDescriptors sees to it that no child gets a descriptor that this process
+// was itself started with by accident. Those that Go hands on are not touched
+// by it.
+func keepDescriptors() {
+	_ = unix.CloseRange(3, ^uint(0), unix.CLOSE_RANGE_CLOEXEC) // Linux 5.11
 }
 
 // canIsolate tells whether the platform may let a child have namespaces.
