@@ -136,7 +136,8 @@ func (p *Pool) Bounds() string {
 //
 // Beside the errors of render.Render there are those that only a process has:
 // an [*render.Error] with the reason DeadlineExceeded, RenderOutOfMemory or
-// RendererCrashed, whose result has no trace, and a [*BusyError].
+// RendererCrashed, whose result has no trace; and a [*BusyError] or a
+// [*ShortageError], for which nobody is to blame and which may be gone later.
 func (p *Pool) Render(ctx context.Context, tenant string, tree snapshot.Tree, req render.Request) (*render.Result, error) {
 	turn, err := p.turn(ctx, tenant)
 	if err != nil {

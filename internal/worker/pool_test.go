@@ -131,6 +131,32 @@ func TestDiedIdle(t *testing.T) {
 	}
 }
 
+// TestKilledByOthers kills a worker that renders, as the system does when memory
+// is short. That is no fault of the repository.
+func TestKilledByOthers(t *testing.T) {
+	p := newPool(t, Options{})
+	asked := newSignalTree()
+	ended := make(chan error, 1)
+	go func() {
+		_, err := p.Render(t.Context(), "t", asked, render.Request{Path: "deed/spin"})
+		ended <- err
+	}()
+	<-asked.asked
+	p.mu.Lock()
+	for c := range p.working {
+		if err := c.cmd.Process.Kill(); err != nil {
+			t.Error(err)
+		}
+	}
+	p.mu.Unlock()
+	err := <-ended
+	var short *ShortageError
+	var f *render.Error
+	if !errors.As(err, &short) || short.Reason() != fault.RenderOutOfMemory || errors.As(err, &f) {
+		t.Errorf("error %v", err)
+	}
+}
+
 // TestIdleEnds wants idle workers to end by themselves.
 func TestIdleEnds(t *testing.T) {
 	p := newPool(t, Options{Idle: time.Millisecond})

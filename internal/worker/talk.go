@@ -234,9 +234,12 @@ func (t *talk) explain(ctx context.Context, err error) error {
 	case endedByTime:
 		t.bad = true
 		return t.tooSlow(context.DeadlineExceeded)
-	case endedByMemory, endedByTotal:
+	case endedByMemory:
 		t.bad = true
-		return t.tooMuch(why)
+		return t.tooMuch()
+	case endedByTotal:
+		t.bad = true
+		return t.shortage(why)
 	case endedByCaller:
 		if errors.Is(ctx.Err(), context.DeadlineExceeded) {
 			return t.tooSlow(context.Cause(ctx))
@@ -256,19 +259,36 @@ func (t *talk) tooSlow(cause error) error {
 	return e.WithHint("look for what never ends in its templates, or split it into several Apps")
 }
 
-func (t *talk) tooMuch(why *ending) error {
-	e := fault.New(fault.RenderOutOfMemory, t.req.Path, 0, "took more than the %s of memory that a render may take", mebibytes(t.pool.o.Memory))
-	if why != nil && why.kind == endedByTotal {
-		e.Msg = fmt.Sprintf("took %s of memory when all renders together had more than the %s they may take, and was the largest", mebibytes(why.size), mebibytes(t.pool.o.Total))
+func (t *talk) tooMuch() error {
+	return fault.New(fault.RenderOutOfMemory, t.req.Path, 0, "took more than the %s of memory that a render may take", mebibytes(t.pool.o.Memory)).
+		WithHint("look for what grows without end in its templates, or split it into several Apps")
+}
+
+// A ShortageError says that a render was ended although it took no more than it
+// may, since there was not enough memory for all. It may work another time.
+type ShortageError struct{ text string }
+
+func (e *ShortageError) Error() string { return e.text }
+
+// Reason is fit for a condition.
+func (e *ShortageError) Reason() string { return fault.RenderOutOfMemory }
+
+func (t *talk) shortage(why *ending) error {
+	if why == nil {
+		return &ShortageError{t.req.Path + ": the system ended its render, which it does when memory is short; it is tried again"}
 	}
-	return e.WithHint("look for what grows without end in its templates, or split it into several Apps")
+	return &ShortageError{fmt.Sprintf("%s: its render had taken %s, as the largest of renders that together had more than the %s they may take; it is tried again",
+		t.req.Path, mebibytes(why.size), mebibytes(t.pool.o.Total))}
 }
 
 // crashed explains a worker that ended by itself.
 func (t *talk) crashed() error {
 	c := t.child
-	if c.stderr.outOfMemory() || c.killed() || c.cmd.ProcessState.ExitCode() == exitMemory {
-		return t.tooMuch(nil)
+	if c.killed() {
+		return t.shortage(nil)
+	}
+	if c.stderr.outOfMemory() || c.cmd.ProcessState.ExitCode() == exitMemory {
+		return t.tooMuch()
 	}
 	t.pool.o.Log.Warn("a worker crashed", "path", t.req.Path, "state", c.cmd.ProcessState.String(), "output", c.stderr.String())
 	line := c.stderr.first()

@@ -14,8 +14,8 @@
 // panics, goes no deeper than it may, and counts what the values will take in
 // memory before it makes them, so that a few bytes cannot become many.
 //
-// CBOR by a library was the other choice: it costs twice the time, and has no
-// bound on memory. See docs/adr/0010.
+// CBOR by a library was the other choice: it costs half as much time again, and
+// has no bound on memory. See docs/adr/0010.
 package wire
 
 import (
