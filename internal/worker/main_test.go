@@ -76,7 +76,12 @@ func misbehave(ctx context.Context, tree snapshot.Tree, req render.Request) (*re
 	return nil, errors.New("no such deed")
 }
 
-func overflow(n int) int { return n + overflow(n+1) }
+func overflow(n int) int {
+	if n == 0 {
+		return 0
+	}
+	return n + overflow(n+1)
+}
 
 // say puts what it finds out into the name of an object.
 func say(what string) (*render.Result, error) {

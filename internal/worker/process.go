@@ -143,16 +143,6 @@ func (c *child) close() {
 	c.out.Close()
 }
 
-// alive tells whether the process has not ended.
-func (c *child) alive() bool {
-	select {
-	case <-c.dead:
-		return false
-	default:
-		return true
-	}
-}
-
 // killed tells whether a signal ended the process that the parent did not send.
 func (c *child) killed() bool {
 	status, ok := c.cmd.ProcessState.Sys().(syscall.WaitStatus)
