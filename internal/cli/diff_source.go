@@ -40,7 +40,7 @@ func fromWorkingCopy(ctx context.Context, dir, path string) (rendered, error) {
 }
 
 func renderTree(ctx context.Context, tree snapshot.Tree, path string) (rendered, error) {
-	res, err := render.Render(ctx, tree, render.Request{Path: path})
+	res, err := renderInWorker(ctx, tree, render.Request{Path: path})
 	if err != nil {
 		return rendered{}, err
 	}

@@ -12,7 +12,9 @@ import (
 	"abide.dev/abide/internal/object"
 	"abide.dev/abide/internal/render"
 	"abide.dev/abide/internal/render/helm"
+	"abide.dev/abide/internal/snapshot"
 	"abide.dev/abide/internal/snapshot/dirtree"
+	"abide.dev/abide/internal/worker"
 )
 
 type renderOptions struct {
@@ -80,7 +82,7 @@ func runRender(ctx context.Context, s Streams, o renderOptions) error {
 		}
 		o.helm.ValuesFiles = append(o.helm.ValuesFiles, helm.ValuesFile{Path: inTree})
 	}
-	res, err := render.Render(ctx, tree, render.Request{Path: path, Text: !o.explain, Helm: &o.helm})
+	res, err := renderInWorker(ctx, tree, render.Request{Path: path, Text: !o.explain, Helm: &o.helm})
 	if o.explain {
 		explainRender(s, path, res, err)
 	}
@@ -124,6 +126,16 @@ func pathIn(root, file string) (string, error) {
 		return "", &exitError{exitUsage, fmt.Errorf("%s is not in %s: values are read from the same repository as the chart", file, root)}
 	}
 	return filepath.ToSlash(rel), nil
+}
+
+// renderInWorker renders as the controller does: in a bounded process.
+func renderInWorker(ctx context.Context, tree snapshot.Tree, req render.Request) (*render.Result, error) {
+	pool, err := worker.New(worker.Options{Parallel: 1})
+	if err != nil {
+		return nil, err
+	}
+	defer pool.Close()
+	return pool.Render(ctx, "", tree, req)
 }
 
 // workingCopy returns the root of the Git working copy that a folder or file is

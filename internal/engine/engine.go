@@ -42,6 +42,7 @@ import (
 	"abide.dev/abide/internal/source"
 	"abide.dev/abide/internal/source/git"
 	"abide.dev/abide/internal/store"
+	"abide.dev/abide/internal/worker"
 )
 
 // The engine's own measure of how much to do at once.
@@ -128,8 +129,13 @@ func (e *Engine) open(ctx context.Context, o Options) error {
 	if e.mgr, err = newManager(o); err != nil {
 		return err
 	}
+	renders, err := worker.New(worker.Options{Spare: true, Log: o.Log})
+	if err != nil {
+		return err
+	}
+	e.closes = append(e.closes, renders.Close)
 	e.own = o.Namespace
-	e.hub, err = wire(ctx, o, e.mgr, gits, e.kube)
+	e.hub, err = wire(ctx, o, e.mgr, gits, e.kube, renders)
 	return err
 }
 
@@ -208,7 +214,7 @@ func newManager(o Options) (manager.Manager, error) {
 }
 
 // wire makes every part and tells it of the others.
-func wire(ctx context.Context, o Options, mgr manager.Manager, gits *git.Store, kube *cluster.Cluster) (*source.Hub, error) {
+func wire(ctx context.Context, o Options, mgr manager.Manager, gits *git.Store, kube *cluster.Cluster, renders *worker.Pool) (*source.Hub, error) {
 	clientset, err := kubernetes.NewForConfigAndClient(mgr.GetConfig(), mgr.GetHTTPClient())
 	if err != nil {
 		return nil, err
@@ -246,7 +252,7 @@ func wire(ctx context.Context, o Options, mgr manager.Manager, gits *git.Store, 
 	values := newValues(kube, o.Namespace, waker)
 	pipe := &pipeline.Pipeline{
 		Source:      hubSource{hub},
-		Renders:     render.NewCache(render.CacheLimits{Objects: renderCacheObjects, Bytes: renderCacheBytes}),
+		Renders:     render.NewCache(render.CacheLimits{Objects: renderCacheObjects, Bytes: renderCacheBytes}, renders.Render),
 		Cluster:     kube,
 		Tracker:     tracker,
 		Index:       index,

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"slices"
-	"time"
 	"weak"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -205,13 +204,8 @@ func (r *run) judge(context.Context) bool {
 	return true
 }
 
-// renderTimeout is how long one render may take.
-const renderTimeout = time.Minute
-
 // rendered renders a tree, or takes what is cached of it.
 func (r *run) rendered(ctx context.Context, tree snapshot.Tree, req render.Request) (*render.Result, error) {
-	ctx, cancel := context.WithTimeout(ctx, renderTimeout)
-	defer cancel()
 	scope := r.app.Spec.Source.Repo
 	if req.Helm != nil && len(req.Helm.ValuesFrom) > 0 {
 		scope += "\x00" + r.app.Namespace // what is secret stays in its namespace

@@ -22,6 +22,15 @@ type CacheLimits struct {
 	Bytes int64
 }
 
+// Func renders as [Render] does, perhaps in another process. scope is that of
+// [Cache.Get]: what has another scope must not see the tree or the request.
+type Func func(ctx context.Context, scope string, tree snapshot.Tree, req Request) (*Result, error)
+
+// Here is the Func that renders in this process.
+func Here(ctx context.Context, _ string, tree snapshot.Tree, req Request) (*Result, error) {
+	return Render(ctx, tree, req)
+}
+
 // Cache keeps the latest result for each scope and request, and gives it again
 // as long as its trace is valid for the tree asked for. What a repository does
 // wrong is kept as well, since it is as good as a result: it stays wrong until
@@ -30,6 +39,7 @@ type CacheLimits struct {
 // several ask for at once is done once.
 type Cache struct {
 	limits CacheLimits
+	render Func
 
 	mu      sync.Mutex
 	entries map[cacheKey]*list.Element // of *cacheEntry
@@ -74,8 +84,8 @@ type flight struct {
 	err  error
 }
 
-// NewCache returns an empty cache.
-func NewCache(limits CacheLimits) *Cache {
+// NewCache returns an empty cache of what do renders.
+func NewCache(limits CacheLimits, do Func) *Cache {
 	if limits.Objects == 0 {
 		limits.Objects = 200_000
 	}
@@ -84,13 +94,14 @@ func NewCache(limits CacheLimits) *Cache {
 	}
 	return &Cache{
 		limits:  limits,
+		render:  do,
 		entries: map[cacheKey]*list.Element{},
 		order:   list.New(),
 		flights: map[flightKey]*flight{},
 	}
 }
 
-// Get returns what [Render] would, and whether it was kept from before. scope
+// Get returns what the Func would, and whether it was kept from before. scope
 // keeps apart what must not be shared: the repository, and the identity that
 // decrypts. The result is shared; it must not be changed.
 func (c *Cache) Get(ctx context.Context, scope string, tree snapshot.Tree, req Request) (*Result, bool, error) {
@@ -148,10 +159,23 @@ func (c *Cache) fly(ctx context.Context, key flightKey, f *flight, tree snapshot
 			return
 		}
 	}
-	f.res, f.err = render(ctx, tree, req, before)
-	if f.err == nil || keep(f.err) {
+	f.res, f.err = c.make(ctx, key.scope, tree, req, before)
+	// Without a trace nothing tells when the result is another: so it is when
+	// the renderer did not live to tell.
+	if (f.err == nil || keep(f.err)) && len(f.res.Trace) > 0 {
 		c.store(&cacheEntry{key: key.cacheKey, res: f.res, err: f.err, bytes: size(f.res)})
 	}
+}
+
+// make renders: a small change to plain manifests here, for the cost of what
+// changed, and what takes a library or more memory by the Func. before is what
+// the request gave last.
+func (c *Cache) make(ctx context.Context, scope string, tree snapshot.Tree, req Request, before *Result) (*Result, error) {
+	res, err := smallRender(ctx, tree, req, before)
+	if errors.Is(err, errNotSmall) {
+		return c.render(ctx, scope, tree, req)
+	}
+	return res, err
 }
 
 // errAborted is what those who wait see when a render ended without a result.
@@ -160,7 +184,7 @@ var errAborted = errors.New("the render was aborted")
 // keep tells whether an error follows from the tree and the request alone.
 func keep(err error) bool {
 	var e *Error
-	return errors.As(err, &e) && e.Reason != fault.DeadlineExceeded
+	return errors.As(err, &e) && e.Reason != fault.DeadlineExceeded && e.Reason != fault.RenderOutOfMemory
 }
 
 func (c *Cache) lookup(key cacheKey) *cacheEntry {

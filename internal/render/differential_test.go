@@ -149,6 +149,7 @@ func TestKustomizeMatchesCommand(t *testing.T) {
 func mustRender(t *testing.T, tree snapshot.Tree, build string, mayFail bool) *render.Result {
 	t.Helper()
 	res, err := render.Render(context.Background(), tree, render.Request{Path: build, Text: true})
+	alike(t, tree, render.Request{Path: build, Text: true}, res, err)
 	if err != nil && !mayFail {
 		t.Errorf("abide fails where the command does not: %v", err)
 	}

@@ -219,7 +219,9 @@ func (r *renderer) file(real, shown string) error {
 	if err != nil {
 		return err
 	}
-	r.res.manifests[shown] = d
+	if r.small {
+		r.res.manifests[shown] = d
+	}
 	r.res.Ignored = append(r.res.Ignored, d.ignored...)
 	return r.add(shown, d.objects)
 }
@@ -238,6 +240,9 @@ func (r *renderer) decode(real, shown string) (decoded, error) {
 	b, hash, err := r.tree.ReadHashed(real)
 	if err != nil {
 		return d, fault.FromTree(shown, err)
+	}
+	if r.fresh += int64(len(b)); r.small && r.fresh > smallBytes {
+		return d, errNotSmall
 	}
 	d = decoded{hash: hash, size: int64(len(b))}
 	d.objects, d.ignored, err = manifest.Decode(shown, b, r.req.Limits)

@@ -443,7 +443,7 @@ func TestChartReachesNothing(t *testing.T) {
 }
 
 func TestCacheTellsChartsApart(t *testing.T) {
-	ctx, c := context.Background(), render.NewCache(render.CacheLimits{})
+	ctx, c := context.Background(), render.NewCache(render.CacheLimits{}, render.Here)
 	tree := memtree.New(template("v: {{ .Values.v }}"))
 	get := func(o *helm.Options) (*render.Result, bool, error) {
 		return c.Get(ctx, "repo", tree, render.Request{Path: "app", Helm: o})

@@ -337,7 +337,7 @@ type follower struct {
 }
 
 func newFollower() *follower {
-	return &follower{cache: render.NewCache(render.CacheLimits{}), index: render.NewIndex[string](), standing: map[string]outcome{}, traces: map[string]render.Trace{}}
+	return &follower{cache: render.NewCache(render.CacheLimits{}, render.Here), index: render.NewIndex[string](), standing: map[string]outcome{}, traces: map[string]render.Trace{}}
 }
 
 // commit takes a commit and compares what every App has with a fresh render.
@@ -352,7 +352,7 @@ func (f *follower) commit(t *testing.T, at string, tree snapshot.Tree, changed [
 
 		res, hit, err := f.cache.Get(ctx, "repository", tree, req)
 		cached := outcomeOf(res, err)
-		if d := cmp.Diff(fresh, cached); d != "" {
+		if d := cmp.Diff(fresh, cached, unexported); d != "" {
 			t.Fatalf("%s: %s: the cache (a hit: %v) gives another result than a render (-render +cache):\n%s", at, name, hit, d)
 		}
 		if d := cmp.Diff(trace, res.Trace); d != "" {
@@ -365,7 +365,7 @@ func (f *follower) commit(t *testing.T, at string, tree snapshot.Tree, changed [
 		}
 		if !first && !concerned[name] {
 			f.spared++
-			if d := cmp.Diff(f.standing[name], fresh); d != "" {
+			if d := cmp.Diff(f.standing[name], fresh, unexported); d != "" {
 				t.Fatalf("%s: %s: the index does not find it, and its result changed (-before +now):\n%s\nchanges %+v", at, name, d, changed)
 			}
 			if ok, err := f.traces[name].Valid(tree); err != nil || !ok {

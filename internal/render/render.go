@@ -120,8 +120,8 @@ type Result struct {
 	// Text is the exact text, if the request asked for it.
 	Text []byte `json:"text,omitempty"`
 
-	// manifests are what the plain files gave, by the path that people see, for
-	// the next render of the same request.
+	// manifests are what the files of a small render gave, by the path that
+	// people see, for the next one of the same request.
 	manifests map[string]decoded
 }
 
@@ -141,19 +141,20 @@ func (r *Result) Files() []string {
 // [*Error]; any other is a failure of the tree or the end of ctx. The result
 // is not nil even then: its Trace says what the failure depends on.
 func Render(ctx context.Context, tree snapshot.Tree, req Request) (*Result, error) {
-	return render(ctx, tree, req, nil)
+	return newRenderer(tree, req).run(ctx)
 }
 
-// render is Render that knows what an equal request gave of another tree.
-func render(ctx context.Context, tree snapshot.Tree, req Request, before *Result) (*Result, error) {
+func newRenderer(tree snapshot.Tree, req Request) *renderer {
 	req.Limits = req.Limits.OrDefault()
-	t := traced.New(tree, req.Limits.FileBytes, req.Limits.TotalBytes)
-	r := &renderer{tree: t, req: req, res: &Result{manifests: map[string]decoded{}}}
-	if before != nil {
-		r.before = before.manifests
+	return &renderer{
+		tree: traced.New(tree, req.Limits.FileBytes, req.Limits.TotalBytes), req: req,
+		res: &Result{},
 	}
+}
+
+func (r *renderer) run(ctx context.Context) (*Result, error) {
 	err := r.render(ctx)
-	r.res.Trace = t.Trace()
+	r.res.Trace = r.tree.Trace()
 	if err != nil {
 		return &Result{Renderer: r.res.Renderer, Why: r.res.Why, Trace: r.res.Trace, Ignored: r.res.Ignored, Unstable: r.res.Unstable}, err
 	}
@@ -166,6 +167,9 @@ type renderer struct {
 	req    Request
 	res    *Result
 	before map[string]decoded // of the render before
+	// small: the render takes no library but the decoder, and little of that.
+	small bool
+	fresh int64 // bytes that were decoded
 }
 
 func (r *renderer) render(ctx context.Context) error {
@@ -207,6 +211,9 @@ func (r *renderer) render(ctx context.Context) error {
 
 // chart renders a Helm chart.
 func (r *renderer) chart(ctx context.Context, dir, why string) error {
+	if r.small {
+		return errNotSmall
+	}
 	r.res.Renderer, r.res.Why = Helm, why
 	var options helm.Options
 	if r.req.Helm != nil {
@@ -305,6 +312,9 @@ func (r *renderer) add(file string, objects []Object) error {
 
 // kustomize builds dir and adds its objects.
 func (r *renderer) kustomize(ctx context.Context, dir string) error {
+	if r.small {
+		return errNotSmall
+	}
 	out, err := kustomize.Build(ctx, r.tree, dir, r.req.Limits, r.req.Text)
 	if err != nil {
 		return err

@@ -170,6 +170,7 @@ func TestFolder(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			res, err := render.Render(context.Background(), memtree.New(row.nodes), render.Request{Path: row.path})
+			alike(t, memtree.New(row.nodes), render.Request{Path: row.path}, res, err)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -238,6 +239,7 @@ func TestErrors(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			res, err := render.Render(context.Background(), memtree.New(row.nodes), render.Request{Path: row.path})
+			alike(t, memtree.New(row.nodes), render.Request{Path: row.path}, res, err)
 			e := wantReason(t, err, row.reason)
 			for _, part := range row.says {
 				if !strings.Contains(e.Error(), part) {
@@ -255,7 +257,9 @@ func TestErrors(t *testing.T) {
 func TestNumbers(t *testing.T) {
 	text := configMap("a") + `v: [1, -2, 1.5, 1.0, 1e3, 0x10, 9223372036854775807, 18446744073709551615, 1e30, true, yes, "1", 012, null, 2001-01-01]
 `
-	res, err := render.Render(context.Background(), memtree.FromText(map[string]string{"a.yaml": text}), render.Request{Path: "."})
+	tree := memtree.FromText(map[string]string{"a.yaml": text})
+	res, err := render.Render(context.Background(), tree, render.Request{Path: "."})
+	alike(t, tree, render.Request{Path: "."}, res, err)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -305,7 +309,9 @@ func TestTraceIsComplete(t *testing.T) {
 	rng := rand.New(rand.NewPCG(1, 2))
 
 	outcome := func(tree snapshot.Tree, p string) (string, render.Trace) {
-		res, err := render.Render(context.Background(), tree, render.Request{Path: p, Text: true, Helm: options})
+		req := render.Request{Path: p, Text: true, Helm: options}
+		res, err := render.Render(context.Background(), tree, req)
+		alike(t, tree, req, res, err)
 		if err != nil {
 			return "error: " + err.Error(), res.Trace
 		}

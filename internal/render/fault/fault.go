@@ -48,6 +48,7 @@ const (
 	KustomizeFailed        = "KustomizeFailed"        // the library's own error
 	RendererCrashed        = "RendererCrashed"        // the library panicked
 	DeadlineExceeded       = "DeadlineExceeded"       // the render took longer than its context allows
+	RenderOutOfMemory      = "RenderOutOfMemory"      // the render took more memory than it may
 	SubmoduleNotSupported  = "SubmoduleNotSupported"  // the path is a Git submodule
 )
 
