@@ -40,6 +40,13 @@ func printStatus(w io.Writer, st style, f facts) {
 	if s.State != "" {
 		row("objects", f.objects())
 	}
+	for i, h := range s.Hooks {
+		name := ""
+		if i == 0 {
+			name = "not run"
+		}
+		row(name, clean("hook "+h.Object+" ("+strings.Join(h.Events, ", ")+")"))
+	}
 	if f.pause != nil {
 		row("paused", clean("by "+pausedBy(f.pause, f.now)))
 	}

@@ -272,7 +272,7 @@ func wire(ctx context.Context, o Options, mgr manager.Manager, gits *git.Store, 
 			kube.Kinds.Refresh(ctx, time.Time{}), inventories.Load(ctx), refs.Load(ctx))
 	}
 	repos := &controller.RepositoryStatus{
-		Client: mgr.GetClient(), Repositories: repositories, Hub: hub, Waker: waker,
+		Client: mgr.GetClient(), Repositories: repositories, Secrets: secrets, Hub: hub, Waker: waker,
 		Again: repoWaker.WakeName, Now: time.Now, Log: o.Log,
 	}
 	for _, run := range []manager.RunnableFunc{tracker.Run, secrets.Start, values.ConfigMaps.Start, values.Secrets.Start, refs.Start, moves.Start, recorder.Start, untilDone(hub.Run)} {
