@@ -49,7 +49,8 @@
 //     that only this machine may reach, whatever name, redirect or answer of
 //     DNS led there.
 //   - Every answer is bounded in bytes, every call in time.
-//   - Bytes are used only if they have the digest that was promised.
+//   - Bytes are used only if they have the digest that was promised. Where an
+//     index promises none, that of the archive as it came with this index counts.
 //   - No error holds a secret, a query of a URL, or what a server wrote into a
 //     body.
 //

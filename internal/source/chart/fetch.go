@@ -132,7 +132,7 @@ func parseLayer(t target, address string) (target, string, error) {
 			repo, reference = address[:i], address[i+1:]
 		}
 	}
-	if !digestForm.MatchString(reference) && !tagForm.MatchString(reference) {
+	if !digestForm.MatchString(reference) && !isTag(reference) {
 		return target{}, "", bad
 	}
 	where, err := Ref{Repo: repo, Version: reference}.parse()

@@ -120,9 +120,9 @@ const (
 )
 
 var (
-	hostForm = regexp.MustCompile(`^[A-Za-z0-9_](?:[A-Za-z0-9_.-]{0,251}[A-Za-z0-9_])?$`)
+	hostForm = regexp.MustCompile(`^[A-Za-z0-9_](?:[A-Za-z0-9_.-]*[A-Za-z0-9_])?$`)
 	nameForm = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]*$`)
-	tagForm  = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9._-]{0,127}$`)
+	tagForm  = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9._-]*$`)
 	// digestForm is the one algorithm that Helm's charts have.
 	digestForm = regexp.MustCompile(`^sha256:[0-9a-f]{64}$`)
 )
@@ -204,7 +204,7 @@ func canonicalHost(shown string, u *url.URL, defaultPort string) (string, error)
 	switch a, err := netip.ParseAddr(host); {
 	case err == nil && a.Is6() && a.Zone() == "":
 		host = "[" + a.String() + "]"
-	case !hostForm.MatchString(host):
+	case len(host) > maxName || !hostForm.MatchString(host):
 		return "", badURL(shown, "the URL has no valid host")
 	}
 	if u.Port() == "" {
@@ -258,11 +258,17 @@ func parseWant(t target, text string) (want, error) {
 		w.within = c
 		return w, nil
 	}
-	if oci && tagForm.MatchString(text) {
+	if oci && isTag(text) {
 		w.tag = text
 		return w, nil
 	}
 	return w, errorf(VersionInvalid, t.repo(), hint, "%.80q is no version and no range of versions", text)
+}
+
+// isTag tells whether s can be a tag of a registry.
+func isTag(s string) bool {
+	const most = 128 // a larger count in the expression would cost at each start
+	return len(s) <= most && tagForm.MatchString(s)
 }
 
 // tagOf and versionOf are how Helm writes versions as tags, which have no "+".

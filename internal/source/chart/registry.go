@@ -150,7 +150,7 @@ func (r *remote) tags(ctx context.Context, limits Limits) ([]offer, error) {
 				"the repository has more than %d tags, or more than %d pages of them", limits.Tags, limits.TagPages)
 		}
 		for _, tag := range tags {
-			if v, err := semver.StrictNewVersion(versionOf(tag)); err == nil && tagForm.MatchString(tag) {
+			if v, err := semver.StrictNewVersion(versionOf(tag)); err == nil && isTag(tag) {
 				offers = append(offers, offer{version: versionOf(tag), parsed: v})
 			}
 		}

@@ -284,6 +284,11 @@ func archiveURL(t target, o offer) (string, error) {
 	case u.Host == "":
 		return bad("has a URL without a host")
 	}
+	if u.Scheme == "oci" {
+		if _, _, err := parseLayer(t, u.String()); err != nil {
+			return "", err
+		}
+	}
 	return u.String(), nil
 }
 

