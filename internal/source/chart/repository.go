@@ -119,8 +119,10 @@ func invalidIndex(t target, err error) error {
 	var bad *indexError
 	if errors.Is(err, errIrregular) {
 		bad = &indexError{problem: "it is no valid index"}
-	} else if !errors.As(err, &bad) {
+	} else if errors.Is(err, errDamaged) {
 		return err
+	} else if !errors.As(err, &bad) {
+		return errorf(CacheFailed, t.repo(), "check the disk of abide's cache", "the index on disk cannot be read (%v)", err).because(err)
 	}
 	kind, hint := IndexInvalid, "helm repo index writes one that is"
 	switch {

@@ -543,9 +543,14 @@ func TestBounds(t *testing.T) {
 		}
 	})
 	dir := t.TempDir()
-	s := newStore(t, chart.Options{Dir: dir, Limits: chart.Limits{
-		Index: 100 << 10, Chart: 100 << 10, IndexTime: 2 * time.Second, ChartTime: 2 * time.Second, Archive: targz.Limits{Entries: 20},
-	}})
+	limits := chart.Limits{Index: 100 << 10, Chart: 100 << 10, Archive: targz.Limits{Entries: 20}}
+	s := newStore(t, chart.Options{Dir: dir, Limits: limits})
+	// These two run into their limit however long it is.
+	hasty := map[string]*chart.Store{}
+	limits.IndexTime = 100 * time.Millisecond
+	hasty["silent"] = newStore(t, chart.Options{Limits: limits})
+	limits.IndexTime, limits.ChartTime = 0, 100*time.Millisecond
+	hasty["slow"] = newStore(t, chart.Options{Limits: limits})
 	for _, tt := range []struct {
 		path string
 		kind chart.Kind
@@ -564,7 +569,11 @@ func TestBounds(t *testing.T) {
 		{"odd", chart.UnexpectedAnswer, "418"},
 		{"gone", chart.RepositoryNotFound, "index.yaml"},
 	} {
-		_, _, err := get(t, s, chart.Ref{Repo: url + "/" + tt.path, Name: "web"}, chart.Credentials{CABundle: ca.pem})
+		store := s
+		if h := hasty[tt.path]; h != nil {
+			store = h
+		}
+		_, _, err := get(t, store, chart.Ref{Repo: url + "/" + tt.path, Name: "web"}, chart.Credentials{CABundle: ca.pem})
 		wantKind(t, err, tt.kind, tt.says)
 	}
 	if left, err := filepath.Glob(filepath.Join(dir, ".new-*")); err != nil || len(left) > 0 {
