@@ -68,7 +68,7 @@ clean: ## Remove what was built.
 ##@ Test
 
 .PHONY: test
-test: build bin/kustomize ## Run every test, those against a real Kubernetes included.
+test: build bin/kustomize bin/jsonnet ## Run every test, those against a real Kubernetes included.
 	$(call say,'testing the engine (the first run compiles the tests: some minutes on a cold machine)')
 	@go test -timeout $(TEST_TIMEOUT) $(TEST_FLAGS) ./...
 	$(call say,'testing the sandbox')
@@ -79,7 +79,7 @@ test-unit: ## Run the tests that need no cluster: seconds once compiled.
 	@$(NO_SANDBOX) go test -short -timeout 5m $(TEST_FLAGS) ./...
 
 .PHONY: test-race
-test-race: build bin/kustomize ## Run all but the longest tests under the race detector (needs a C compiler).
+test-race: build bin/kustomize bin/jsonnet ## Run all but the longest tests under the race detector (needs a C compiler).
 	$(call say,'testing under the race detector (compiles everything anew: up to 8 minutes on a cold machine)')
 	@CGO_ENABLED=1 go test -race -short -timeout $(TEST_TIMEOUT) $(TEST_FLAGS) $(RACE_PACKAGES)
 
@@ -148,6 +148,10 @@ bin/abide-sandbox: $(SANDBOX_SOURCES) | bin/abide
 bin/kustomize: hack/tools/go.mod hack/tools/go.sum
 	$(call say,'building bin/kustomize: the yardstick of the render tests (a minute on a cold machine)')
 	@cd hack/tools && $(GO_BUILD) -ldflags '-s -w' -o ../../$@ sigs.k8s.io/kustomize/kustomize/v5
+
+bin/jsonnet: hack/tools/go.mod hack/tools/go.sum
+	$(call say,'building bin/jsonnet: the other yardstick of the render tests')
+	@cd hack/tools && $(GO_BUILD) -ldflags '-s -w' -o ../../$@ github.com/google/go-jsonnet/cmd/jsonnet
 
 bin/controller-gen: hack/gen/go.mod hack/gen/go.sum
 	$(call say,'building bin/controller-gen (half a minute on a cold machine)')
