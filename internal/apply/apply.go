@@ -85,7 +85,7 @@ func (x *Executor) DryRun(ctx context.Context, c *cluster.Client, items []Item) 
 	return x.run(ctx, items, func(it Item) Result { return one(ctx, c, it, true) })
 }
 
-// Apply applies each item.
+// Apply applies each item. All but those that are healed have passed DryRun.
 func (x *Executor) Apply(ctx context.Context, c *cluster.Client, items []Item) []Result {
 	return x.run(ctx, items, func(it Item) Result { return one(ctx, c, it, false) })
 }
@@ -120,9 +120,21 @@ func one(ctx context.Context, c *cluster.Client, it Item, dryRun bool) Result {
 			return res
 		}
 	}
-	a, err := c.Apply(ctx, it.Kind, it.Object, dryRun)
+	a, err := c.Apply(ctx, it.Kind, it.Object, mode(it, dryRun))
 	res.Live, res.Existed, res.Err = a.Object, err == nil && !a.Created, err
 	return res
+}
+
+// mode is how an item is applied: one that is healed had its dry run when it
+// was applied first, every other one in the same run.
+func mode(it Item, dryRun bool) cluster.Mode {
+	switch {
+	case dryRun:
+		return cluster.DryRun
+	case it.Action == plan.Heal:
+		return cluster.Checking
+	}
+	return cluster.Checked
 }
 
 // keep makes an object that is only to be created, and exists, the App's: by its

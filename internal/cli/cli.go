@@ -19,7 +19,9 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"abide.dev/abide/internal/render"
 	"abide.dev/abide/internal/source/git"
+	"abide.dev/abide/internal/worker"
 )
 
 // Streams are what a command reads and writes.
@@ -57,6 +59,9 @@ const (
 // Main runs a command line, args[0] being the program, and returns its exit
 // code.
 func Main(args []string, s Streams) int {
+	if handled, code := worker.Helper(args, render.Render); handled {
+		return code
+	}
 	if handled, code := git.Helper(args); handled {
 		return code
 	}

@@ -33,6 +33,7 @@ type Apps struct {
 	Hub          *source.Hub
 	Claims       *claims.Claims
 	Repositories *access.Repositories
+	Values       *access.Values
 	Refs         *Refs
 	Waker        *Waker
 	Events       events.EventRecorder
@@ -205,6 +206,9 @@ func (a *Apps) run(ctx context.Context, id object.App, app *v1alpha1.App) pipeli
 	if in.Pause, in.Approvals, err = a.acts(ctx, id); err != nil {
 		return a.Pipeline.Fail(ctx, in, err)
 	}
+	if app.DeletionTimestamp == nil {
+		in.Values, in.ValuesErr = a.Values.Of(ctx, app)
+	}
 	in.Progress = func(out *pipeline.Outcome) {
 		if err := a.writeStatus(ctx, id, app, out); err != nil {
 			a.Log.Warn("progress could not be written", "app", id.String(), "error", err)
@@ -346,6 +350,7 @@ func (a *Apps) patchFinalizer(ctx context.Context, app, base *v1alpha1.App) erro
 
 func (a *Apps) forget(id object.App) {
 	a.Hub.Forget(id.String())
+	a.Values.Forget(id)
 	a.Pipeline.Forget(id)
 	a.mu.Lock()
 	delete(a.written, id)
