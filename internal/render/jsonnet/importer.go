@@ -171,8 +171,5 @@ func (i *importer) notFound(here, p string) error {
 	return e.WithHint("correct the path, or add the folder that has it to spec.render.jsonnet.libraryPaths")
 }
 
-// vendorDir is where jsonnet-bundler puts libraries, next to bundleFile.
-const (
-	vendorDir  = "vendor"
-	bundleFile = "jsonnetfile.json"
-)
+// vendorDir is where jsonnet-bundler puts libraries.
+const vendorDir = "vendor"

@@ -84,6 +84,12 @@ type Var struct {
 // library: it is imported only.
 func IsFileName(name string) bool { return path.Ext(name) == ".jsonnet" }
 
+// IsSettings tells whether o is an Environment of Tanka, which describes a folder
+// of Jsonnet (spec.json) and is no object for a cluster.
+func IsSettings(o manifest.Object) bool {
+	return o.GetAPIVersion() == environmentVersion && o.GetKind() == environmentKind
+}
+
 // Renderer renders files of one folder. It is not safe for concurrent use, and
 // of no use after an error.
 type Renderer struct {
@@ -209,6 +215,13 @@ func (r *Renderer) File(ctx context.Context, file string) ([]manifest.Object, er
 		e.Err = context.Cause(ctx)
 		return nil, e
 	}
+}
+
+// Imported tells whether one of the files rendered so far imports the file at p,
+// as code or as data.
+func (r *Renderer) Imported(p string) bool {
+	_, ok := r.imports.contents[p]
+	return ok
 }
 
 // evaluate gives what the command prints for file.

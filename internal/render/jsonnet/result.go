@@ -60,9 +60,11 @@ func depth(text string) int {
 	return deepest
 }
 
-// environmentVersion is the version of an Environment of Tanka, which holds
-// objects in its data and is none for a cluster.
-const environmentVersion = "tanka.dev/v1alpha1"
+// An Environment of Tanka holds objects in its data and is none for a cluster.
+const (
+	environmentVersion = "tanka.dev/v1alpha1"
+	environmentKind    = "Environment"
+)
 
 type decoder struct {
 	file    string
@@ -83,7 +85,7 @@ func (d *decoder) value(at string, v any) error {
 		}
 		return nil
 	case map[string]any:
-		if v["apiVersion"] == environmentVersion && v["kind"] == "Environment" {
+		if v["apiVersion"] == environmentVersion && v["kind"] == environmentKind {
 			return d.value(join(at, "data"), v["data"])
 		}
 		if v["apiVersion"] != nil || v["kind"] != nil {

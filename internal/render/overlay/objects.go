@@ -48,22 +48,26 @@ func readable(s string) string {
 
 // merge gives each object of out the origin of the one it was, and puts those
 // that Kustomize did not see back in their places.
-func merge(objects []manifest.Object, inside []int, out []manifest.Object, o *Options) []manifest.Object {
+func merge(objects []manifest.Object, inside []int, out []manifest.Object, o *Options) *Output {
 	was := sources(objects, inside, out, o)
-	merged := make([]manifest.Object, 0, len(objects))
+	merged := &Output{Objects: make([]manifest.Object, 0, len(objects)), From: make([]int, 0, len(objects))}
 	next, known := 0, 0
 	for i := range objects {
 		if known < len(inside) && inside[known] == i {
 			known++
 			for ; next < len(out) && was[next] == i; next++ {
 				out[next].Origin = objects[i].Origin
-				merged = append(merged, out[next])
+				merged.add(out[next], i)
 			}
 			continue
 		}
-		merged = append(merged, objects[i])
+		merged.add(objects[i], i)
 	}
 	return merged
+}
+
+func (o *Output) add(obj manifest.Object, from int) {
+	o.Objects, o.From = append(o.Objects, obj), append(o.From, from)
 }
 
 // sources tells for each object of out which of objects it was, in rising

@@ -14,8 +14,9 @@
 //     error that names it. Kustomize lets a target that selects nothing pass; a
 //     patch in an App that does nothing is a mistake;
 //   - objects that Kustomize would drop (with the annotation
-//     config.kubernetes.io/local-config) or take apart (kinds that end in List
-//     and have items) stay as they are, and a warning says so;
+//     config.kubernetes.io/local-config), take apart (kinds that end in List
+//     and have items) or refuse (hooks of a chart without a name, or with that
+//     of another) stay as they are, and a warning says so;
 //   - errors do not quote objects.
 //
 // Nothing is kept, and what was given is not changed.
@@ -115,32 +116,45 @@ func (o *Options) Empty() bool {
 		o.NamePrefix == "" && o.NameSuffix == ""
 }
 
-// Apply returns the objects as o changes them, and warnings of what it left as
-// it is. Errors that the objects or o caused are [*fault.Error].
-func Apply(ctx context.Context, objects []manifest.Object, o *Options, lim limit.Limits) ([]manifest.Object, []string, error) {
+// Output is what Apply gives.
+type Output struct {
+	Objects []manifest.Object
+	// From tells of each object which one of those given it was, by its index.
+	From []int
+	// Warnings say what was left as it is.
+	Warnings []string
+}
+
+// Apply returns the objects as o changes them. Errors that the objects or o
+// caused are [*fault.Error].
+func Apply(ctx context.Context, objects []manifest.Object, o *Options, lim limit.Limits) (*Output, error) {
 	if o.Empty() {
-		return objects, nil, nil
+		return merge(objects, nil, nil, o), nil
 	}
 	if err := o.check(lim); err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	inside, warnings := split(objects)
 	if len(inside) == 0 {
-		return objects, warnings, nil
+		out := merge(objects, nil, nil, o)
+		out.Warnings = warnings
+		return out, nil
 	}
 	r := run{lim: lim}
 	var err error
 	if r.stream, err = stream(objects, inside); err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	if err := r.targets(ctx, objects, inside, o); err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	out, err := r.build(ctx, o)
+	built, err := r.build(ctx, o)
 	if err != nil {
-		return nil, nil, r.explain(ctx, o, err)
+		return nil, r.explain(ctx, o, err)
 	}
-	return merge(objects, inside, out, o), warnings, nil
+	out := merge(objects, inside, built, o)
+	out.Warnings = warnings
+	return out, nil
 }
 
 // check refuses what makes no sense whatever the objects are.
@@ -182,21 +196,32 @@ func failed(at, format string, args ...any) *fault.Error {
 	return fault.New(fault.PatchFailed, "", 0, "%s %s", at, fmt.Sprintf(format, args...))
 }
 
-// split returns the indices of the objects that Kustomize can take as they are.
+// split returns the indices of the objects that Kustomize can take as they are,
+// and says of the others why it cannot.
 func split(objects []manifest.Object) (inside []int, warnings []string) {
+	type id struct{ version, kind, namespace, name string }
+	seen := map[id]bool{}
 	for i, o := range objects {
+		key := id{o.GetAPIVersion(), o.GetKind(), cmp.Or(o.GetNamespace(), resid.DefaultNamespace), o.GetName()}
 		local, isLocal := o.GetAnnotations()[konfig.IgnoredByKustomizeAnnotation]
 		_, hasItems := o.Object["items"]
+		why := ""
 		switch {
 		case isLocal && local != "false":
-			warnings = append(warnings, fmt.Sprintf("spec.render does not change %s %s: with the annotation %s Kustomize would drop it",
-				o.GetKind(), o.GetName(), konfig.IgnoredByKustomizeAnnotation))
-		case strings.HasSuffix(o.GetKind(), "List") && hasItems:
-			warnings = append(warnings, fmt.Sprintf("spec.render does not change %s %s: Kustomize would take it for a list of objects",
-				o.GetKind(), o.GetName()))
-		default:
-			inside = append(inside, i)
+			why = "with the annotation " + konfig.IgnoredByKustomizeAnnotation + " Kustomize would drop it"
+		case strings.HasSuffix(key.kind, "List") && hasItems:
+			why = "Kustomize would take it for a list of objects"
+		case key.name == "":
+			why = "it has no name, only the beginning of one"
+		case seen[key]:
+			why = "Kustomize would take it for another one of that name"
 		}
+		if why != "" {
+			warnings = append(warnings, fmt.Sprintf("spec.render does not change %s %s: %s", key.kind, cmp.Or(key.name, o.GetGenerateName()), why))
+			continue
+		}
+		seen[key] = true
+		inside = append(inside, i)
 	}
 	return inside, warnings
 }
@@ -279,13 +304,19 @@ func (s *Selector) kustomize() *types.Selector {
 // first half of them, then more or fewer, which costs a few builds.
 func (r run) explain(ctx context.Context, o *Options, err error) error {
 	var e *fault.Error
-	if !errors.As(err, &e) || ctx.Err() != nil || e.Reason == fault.DeadlineExceeded {
+	if !errors.As(err, &e) {
 		return err
 	}
-	e.File, e.Line = "", 0
+	e.File, e.Line = "", 0 // those of the kustomization in memory
+	if ctx.Err() != nil || e.Reason == fault.DeadlineExceeded {
+		return e
+	}
 	e.Msg = strings.TrimPrefix(e.Msg, "kustomize: ")
 	if e.Reason == fault.KustomizeFailed {
 		e.Reason = fault.PatchFailed
+	}
+	if _, id, ok := strings.Cut(e.Msg, sameID); ok { // the library panics
+		e.Reason, e.Msg, e.Hint = fault.PatchFailed, "makes two objects the same one: "+clip(id), "give one of them another name"
 	}
 	n := len(o.Patches)
 	first := sort.Search(n, func(k int) bool {
@@ -314,6 +345,9 @@ func (r run) explain(ctx context.Context, o *Options, err error) error {
 	e.Msg = "spec.render: " + e.Msg
 	return e
 }
+
+// sameID is what the library says when a name was changed to one that is there.
+const sameID = "may not add resource with an already registered id: "
 
 // patchHint says what to do about the library's commonest messages.
 func patchHint(msg string) string {

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"sigs.k8s.io/yaml"
 
 	"abide.dev/abide/internal/render/fault"
@@ -67,14 +68,22 @@ func options(t testing.TB, text string) *overlay.Options {
 
 func apply(t testing.TB, objects []manifest.Object, o *overlay.Options) []manifest.Object {
 	t.Helper()
-	out, warnings, err := overlay.Apply(context.Background(), objects, o, limit.Default())
+	out, err := overlay.Apply(context.Background(), objects, o, limit.Default())
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(warnings) > 0 {
-		t.Errorf("warnings: %q", warnings)
+	if len(out.Warnings) > 0 {
+		t.Errorf("warnings: %q", out.Warnings)
 	}
-	return out
+	for n, from := range out.From {
+		if objects[from].Origin != out.Objects[n].Origin || n > 0 && from <= out.From[n-1] {
+			t.Errorf("object %d of %+v is from %d", n, out.Objects[n].Origin, out.From)
+		}
+	}
+	if len(out.From) != len(out.Objects) {
+		t.Errorf("%d objects, and where %d are from", len(out.Objects), len(out.From))
+	}
+	return out.Objects
 }
 
 // at is the value at a path of the object called kind/name.
@@ -250,17 +259,25 @@ func TestLeftAsTheyAre(t *testing.T) {
 {apiVersion: x.io/v1, kind: AllowList, metadata: {name: allow}, items: [{cidr: x}]}
 ---
 {apiVersion: v1, kind: ConfigMap, metadata: {name: c}}
+---
+{apiVersion: v1, kind: ConfigMap, metadata: {name: c, namespace: default}}
 `
-	out, warnings, err := overlay.Apply(context.Background(), decode(t, text), &overlay.Options{NamePrefix: "p-"}, limit.Default())
+	objects := decode(t, text)
+	objects = append(objects, manifest.Object{Unstructured: &unstructured.Unstructured{Object: map[string]any{
+		"apiVersion": "batch/v1", "kind": "Job", "metadata": map[string]any{"generateName": "after-"},
+	}}})
+	out, err := overlay.Apply(context.Background(), objects, &overlay.Options{NamePrefix: "p-"}, limit.Default())
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := []string{"ConfigMap/p-a@app/all.yaml:2", "ConfigMap/local@app/all.yaml:4", "ConfigMap/p-b@app/all.yaml:6", "AllowList/allow@app/all.yaml:8", "ConfigMap/p-c@app/all.yaml:10"}
-	if d := cmp.Diff(want, places(out)); d != "" {
+	want := []string{"ConfigMap/p-a@app/all.yaml:2", "ConfigMap/local@app/all.yaml:4", "ConfigMap/p-b@app/all.yaml:6", "AllowList/allow@app/all.yaml:8", "ConfigMap/p-c@app/all.yaml:10", "ConfigMap/c@app/all.yaml:12", "Job/@:0"}
+	if d := cmp.Diff(want, places(out.Objects)); d != "" {
 		t.Errorf("(-want +got):\n%s", d)
 	}
-	if len(warnings) != 2 || !strings.Contains(warnings[0], "local-config") || !strings.Contains(warnings[1], "AllowList allow") {
-		t.Errorf("%q", warnings)
+	for i, part := range []string{"local-config", "AllowList allow", "ConfigMap c: Kustomize would take it for another", "Job after-: it has no name"} {
+		if len(out.Warnings) != 4 || !strings.Contains(out.Warnings[i], part) {
+			t.Errorf("%q", out.Warnings)
+		}
 	}
 }
 
@@ -333,7 +350,7 @@ func TestErrors(t *testing.T) {
 		"too many objects": {options: &overlay.Options{NamePrefix: "x"}, limits: limit.Limits{Objects: 2}, reason: fault.TooManyObjects, says: []string{"spec.render"}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			_, _, err := overlay.Apply(context.Background(), decode(t, shop), row.options, row.limits.OrDefault())
+			_, err := overlay.Apply(context.Background(), decode(t, shop), row.options, row.limits.OrDefault())
 			var e *fault.Error
 			if !errors.As(err, &e) || e.Reason != row.reason {
 				t.Fatalf("%v, want %s", err, row.reason)
@@ -363,7 +380,7 @@ func TestSecretsStaySecret(t *testing.T) {
 		"half an object": "{kind: Secret, stringData: {password: hunter2}}",
 	} {
 		o := &overlay.Options{Patches: []overlay.Patch{{Target: &overlay.Selector{Kind: "Secret"}, Patch: patch}}}
-		_, _, err := overlay.Apply(context.Background(), secret, o, limit.Default())
+		_, err := overlay.Apply(context.Background(), secret, o, limit.Default())
 		if err == nil || strings.Contains(err.Error(), "hunter2") {
 			t.Errorf("%s: %v", name, err)
 		}
@@ -373,7 +390,7 @@ func TestSecretsStaySecret(t *testing.T) {
 func TestDeadline(t *testing.T) {
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
-	if _, _, err := overlay.Apply(ctx, decode(t, shop), &overlay.Options{NamePrefix: "x"}, limit.Default()); err == nil {
+	if _, err := overlay.Apply(ctx, decode(t, shop), &overlay.Options{NamePrefix: "x"}, limit.Default()); err == nil {
 		t.Error("no error")
 	}
 }
@@ -398,12 +415,15 @@ func FuzzPatch(f *testing.F) {
 	objects := decode(f, shop)
 	f.Fuzz(func(t *testing.T, patch string) {
 		for _, target := range []*overlay.Selector{nil, {Kind: "Deployment"}} {
-			out, _, err := overlay.Apply(context.Background(), objects, &overlay.Options{Patches: []overlay.Patch{{Patch: patch, Target: target}}}, limit.Default())
+			out, err := overlay.Apply(context.Background(), objects, &overlay.Options{Patches: []overlay.Patch{{Patch: patch, Target: target}}}, limit.Default())
 			var e *fault.Error
 			if err != nil && !errors.As(err, &e) {
 				t.Errorf("%q: %v", patch, err)
 			}
-			for _, o := range out {
+			if err != nil {
+				continue
+			}
+			for _, o := range out.Objects {
 				if o.Origin.File != "app/all.yaml" || o.Origin.Line == 0 {
 					t.Errorf("%q: an object of %+v", patch, o.Origin)
 				}

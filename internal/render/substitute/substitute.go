@@ -321,7 +321,7 @@ func (w *walker) betweenQuotes(parts []part) (string, bool) {
 // identity checks that what makes an object one is still there.
 func (w *walker) identity(o manifest.Object) error {
 	for _, f := range []struct{ name, value string }{
-		{"apiVersion", o.GetAPIVersion()}, {"kind", o.GetKind()}, {"metadata.name", o.GetName()},
+		{"apiVersion", o.GetAPIVersion()}, {"kind", o.GetKind()}, {"metadata.name", o.GetName() + o.GetGenerateName()},
 	} {
 		if f.value == "" {
 			return fault.New(fault.InvalidObject, o.Origin.File, o.Origin.Line, "%s has no %s once its variables have values", w.title(), f.name)
