@@ -17,7 +17,9 @@ import (
 	"strings"
 	"syscall"
 
+	"github.com/go-logr/logr"
 	"github.com/spf13/cobra"
+	ctrllog "sigs.k8s.io/controller-runtime/pkg/log"
 
 	"abide.dev/abide/internal/render"
 	"abide.dev/abide/internal/source/git"
@@ -74,6 +76,10 @@ func Main(args []string, s Streams) int {
 		run := c.RunE
 		c.RunE = func(c *cobra.Command, args []string) error {
 			began = true
+			if name := c.Name(); name != "controller" && name != "up" { // which log
+				// Else the library complains, with a stack, of a command that takes long.
+				ctrllog.SetLogger(logr.Discard())
+			}
 			return run(c, args)
 		}
 	}

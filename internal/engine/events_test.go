@@ -2,6 +2,8 @@ package engine
 
 import (
 	"log/slog"
+	"slices"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -16,11 +18,21 @@ import (
 // heard is a recorder that notes when it was told of what.
 type heard struct {
 	began time.Time
+
+	mu    sync.Mutex
 	at    []time.Duration
 	notes []string
 }
 
+func (h *heard) so() ([]time.Duration, []string) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return slices.Clone(h.at), slices.Clone(h.notes)
+}
+
 func (h *heard) Eventf(regarding, _ runtime.Object, _, _, _, note string, args ...any) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
 	h.at = append(h.at, time.Since(h.began))
 	h.notes = append(h.notes, regarding.(*corev1.ObjectReference).Name+": "+args[0].(string))
 }
@@ -40,16 +52,17 @@ func TestEventsArePaced(t *testing.T) {
 		go p.Start(t.Context())
 		time.Sleep(time.Second + time.Millisecond)
 		synctest.Wait()
-		if n := len(h.at); n != eventsAtOnce+eventsPerSecond {
+		at, notes := h.so()
+		if n := len(at); n != eventsAtOnce+eventsPerSecond {
 			t.Errorf("%d in the first second, want %d", n, eventsAtOnce+eventsPerSecond)
 		}
-		if h.at[eventsAtOnce-1] != 0 || h.notes[0] != "shop: 100 objects" {
-			t.Errorf("the first at %v, %q", h.at[:eventsAtOnce], h.notes[0])
+		if at[eventsAtOnce-1] != 0 || notes[0] != "shop: 100 objects" {
+			t.Errorf("the first at %v, %q", at[:eventsAtOnce], notes[0])
 		}
 		time.Sleep(time.Hour)
 		synctest.Wait()
-		if n := len(h.at); n != eventsWaiting {
-			t.Errorf("%d in the end, want the %d that had room to wait", n, eventsWaiting)
+		if at, _ := h.so(); len(at) != eventsWaiting {
+			t.Errorf("%d in the end, want the %d that had room to wait", len(at), eventsWaiting)
 		}
 	})
 }

@@ -30,7 +30,7 @@ func oneFile() snapshot.Tree {
 // one to work.
 func TestEnds(t *testing.T) {
 	p := newPool(t, Options{Memory: 64 << 20, Time: 2 * time.Second})
-	for name, row := range map[string]struct {
+	rows := map[string]struct {
 		deed, reason string
 		says         []string
 		never        []string
@@ -42,7 +42,13 @@ func TestEnds(t *testing.T) {
 		"panics beside":      {"beside", fault.RendererCrashed, []string{"beside the renderer"}, []string{"goroutine"}},
 		"overflows":          {"overflow", fault.RendererCrashed, []string{"stack"}, []string{"goroutine 1"}},
 		"ends without words": {"exit", fault.RendererCrashed, []string{"exit status 9"}, nil},
-	} {
+	}
+	if raceDetector {
+		// It keeps a multiple of a stack as its own notes, which are over the limit
+		// on memory before the stack is over its own.
+		delete(rows, "overflows")
+	}
+	for name, row := range rows {
 		t.Run(name, func(t *testing.T) {
 			res, err := p.Render(t.Context(), name, emptyTree(), render.Request{Path: "deed/" + row.deed})
 			e := wantReason(t, err, row.reason)
