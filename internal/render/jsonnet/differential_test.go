@@ -28,7 +28,7 @@ func command(t *testing.T) string {
 		_, err = os.Stat(bin)
 	}
 	if err != nil {
-		msg := "no jsonnet command to compare with; build it with: go build -C hack/tools -o ../../bin/jsonnet github.com/google/go-jsonnet/cmd/jsonnet"
+		msg := "no jsonnet command to compare with; build it with: make bin/jsonnet"
 		if os.Getenv("CI") == "true" {
 			t.Fatal(msg)
 		}
@@ -105,7 +105,8 @@ func options(t *testing.T, args []string) (*Options, string) {
 	return o, args[0]
 }
 
-// TestMatchesCommand compares every evaluation of testdata with what the
+// TestMatchesCommand compares every evaluation of testdata, and that of the
+// example of docs/rendering.md, with what the
 // command prints on a checkout, byte for byte. Where the command fails, ours
 // must.
 func TestMatchesCommand(t *testing.T) {
@@ -114,6 +115,7 @@ func TestMatchesCommand(t *testing.T) {
 	if err != nil || len(files) == 0 {
 		t.Fatalf("no test repositories: %v", err)
 	}
+	files = append(files, filepath.Join("..", "testdata", "docs", "jsonnet.txtar"))
 	for _, f := range files {
 		lines, nodes := archive(t, f)
 		dir := checkout(t, nodes)

@@ -16,7 +16,8 @@
 //   - objects that Kustomize would drop (with the annotation
 //     config.kubernetes.io/local-config), take apart (kinds that end in List
 //     and have items) or refuse (hooks of a chart without a name, or with that
-//     of another) stay as they are, and a warning says so;
+//     of another; annotations whose keys look like numbers) stay as they are,
+//     and a warning says so;
 //   - errors do not quote objects.
 //
 // Nothing is kept, and what was given is not changed.
@@ -27,6 +28,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"sort"
 	"strings"
 
@@ -179,6 +182,15 @@ func (o *Options) check(lim limit.Limits) error {
 			return failed(at, "has a target that is no selector: %s", clip(err.Error()))
 		}
 	}
+	for _, f := range []struct {
+		name string
+		keys map[string]string
+	}{{"labels", o.Labels}, {"annotations", o.Annotations}} {
+		if key, odd := oddKey(f.keys); odd {
+			return failed("spec.render."+f.name, "has the key %q, which Kustomize cannot write", clip(key)).
+				WithHint("use one that YAML does not take for a number, a boolean or null")
+		}
+	}
 	for i, m := range o.Images {
 		if m.Name == "" {
 			return failed(fmt.Sprintf("spec.render.images[%d]", i), "has no name")
@@ -215,6 +227,10 @@ func split(objects []manifest.Object) (inside []int, warnings []string) {
 			why = "it has no name, only the beginning of one"
 		case seen[key]:
 			why = "Kustomize would take it for another one of that name"
+		default:
+			if key, odd := oddKey(o.GetAnnotations()); odd {
+				why = fmt.Sprintf("Kustomize cannot write its annotation %q", clip(key))
+			}
 		}
 		if why != "" {
 			warnings = append(warnings, fmt.Sprintf("spec.render does not change %s %s: %s", key.kind, cmp.Or(key.name, o.GetGenerateName()), why))
@@ -224,6 +240,19 @@ func split(objects []manifest.Object) (inside []int, warnings []string) {
 		inside = append(inside, i)
 	}
 	return inside, warnings
+}
+
+// oddKey returns the first key that YAML takes for a number, a boolean or the
+// like where it is not quoted. The library writes keys of labels and annotations
+// without quotes, and fails to read them again.
+func oddKey(m map[string]string) (string, bool) {
+	for _, k := range slices.Sorted(maps.Keys(m)) {
+		n := yamlv3.Node{Kind: yamlv3.ScalarNode, Value: k}
+		if n.ShortTag() != "!!str" {
+			return k, true
+		}
+	}
+	return "", false
 }
 
 // The files of the kustomization.
@@ -358,6 +387,8 @@ func patchHint(msg string) string {
 		return "it needs apiVersion, kind and metadata.name, or is a list of operations; a list that begins with [ has to be JSON"
 	case strings.Contains(msg, "must specify a target for JSON patch"):
 		return "say with target which objects it is for"
+	case strings.Contains(msg, "json: unsupported type"):
+		return "Kustomize cannot write an annotation whose key YAML takes for a number, a boolean or null"
 	case strings.Contains(msg, "missing path"), strings.Contains(msg, "missing key"), strings.Contains(msg, "Unable to access invalid index"):
 		return "the object has no such field: add what is above it first"
 	}

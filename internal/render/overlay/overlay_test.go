@@ -261,6 +261,10 @@ func TestLeftAsTheyAre(t *testing.T) {
 {apiVersion: v1, kind: ConfigMap, metadata: {name: c}}
 ---
 {apiVersion: v1, kind: ConfigMap, metadata: {name: c, namespace: default}}
+---
+{apiVersion: v1, kind: ConfigMap, metadata: {name: d, annotations: {"1": x, "on": x}, labels: {"true": x}}}
+---
+{apiVersion: v1, kind: ConfigMap, metadata: {name: e, annotations: {"on": x, "y": x}, labels: {"true": x, "1": x}}}
 `
 	objects := decode(t, text)
 	objects = append(objects, manifest.Object{Unstructured: &unstructured.Unstructured{Object: map[string]any{
@@ -270,12 +274,12 @@ func TestLeftAsTheyAre(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := []string{"ConfigMap/p-a@app/all.yaml:2", "ConfigMap/local@app/all.yaml:4", "ConfigMap/p-b@app/all.yaml:6", "AllowList/allow@app/all.yaml:8", "ConfigMap/p-c@app/all.yaml:10", "ConfigMap/c@app/all.yaml:12", "Job/@:0"}
+	want := []string{"ConfigMap/p-a@app/all.yaml:2", "ConfigMap/local@app/all.yaml:4", "ConfigMap/p-b@app/all.yaml:6", "AllowList/allow@app/all.yaml:8", "ConfigMap/p-c@app/all.yaml:10", "ConfigMap/c@app/all.yaml:12", "ConfigMap/d@app/all.yaml:14", "ConfigMap/p-e@app/all.yaml:16", "Job/@:0"}
 	if d := cmp.Diff(want, places(out.Objects)); d != "" {
 		t.Errorf("(-want +got):\n%s", d)
 	}
-	for i, part := range []string{"local-config", "AllowList allow", "ConfigMap c: Kustomize would take it for another", "Job after-: it has no name"} {
-		if len(out.Warnings) != 4 || !strings.Contains(out.Warnings[i], part) {
+	for i, part := range []string{"local-config", "AllowList allow", "ConfigMap c: Kustomize would take it for another", `ConfigMap d: Kustomize cannot write its annotation "1"`, "Job after-: it has no name"} {
+		if len(out.Warnings) != 5 || !strings.Contains(out.Warnings[i], part) {
 			t.Errorf("%q", out.Warnings)
 		}
 	}
@@ -346,6 +350,9 @@ func TestErrors(t *testing.T) {
 		"bomb":             {options: second(overlay.Patch{Patch: bomb(12)}), reason: fault.TooLarge, says: []string{"spec.render.patches[1]"}},
 		"deep":             {options: second(overlay.Patch{Target: deployment, Patch: "- {op: add, path: /spec/x, value: " + strings.Repeat("[", 5000) + strings.Repeat("]", 5000) + "}"}), reason: fault.TooDeep, says: []string{"spec.render.patches[1]"}},
 		"doubling":         {options: second(overlay.Patch{Target: deployment, Patch: doubling(64)}), reason: fault.PatchFailed, says: []string{"spec.render.patches[1]"}},
+		"a label, 1":       {options: &overlay.Options{Labels: map[string]string{"a": "b", "1": "x"}}, reason: fault.PatchFailed, says: []string{`spec.render.labels has the key "1"`}},
+		"an annotation":    {options: &overlay.Options{Annotations: map[string]string{"true": "x"}}, reason: fault.PatchFailed, says: []string{`spec.render.annotations has the key "true"`}},
+		"one by a patch":   {options: second(overlay.Patch{Target: deployment, Patch: "metadata: {name: x, annotations: {\"1\": x}}\napiVersion: v1\nkind: X"}), reason: fault.PatchFailed, says: []string{"spec.render.patches[1]", "Kustomize cannot write an annotation"}},
 		"large, on many":   {options: &overlay.Options{Annotations: map[string]string{"a": strings.Repeat("x", 1<<10)}}, limits: limit.Limits{WorkBytes: 1 << 11}, reason: fault.TooLarge, says: []string{"spec.render"}},
 		"too many objects": {options: &overlay.Options{NamePrefix: "x"}, limits: limit.Limits{Objects: 2}, reason: fault.TooManyObjects, says: []string{"spec.render"}},
 	} {
