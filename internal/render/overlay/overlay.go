@@ -16,8 +16,8 @@
 //   - objects that Kustomize would drop (with the annotation
 //     config.kubernetes.io/local-config), take apart (kinds that end in List
 //     and have items) or refuse (hooks of a chart without a name, or with that
-//     of another; annotations whose keys look like numbers) stay as they are,
-//     and a warning says so;
+//     of another; annotations whose keys look like numbers; keys that are no
+//     keys to YAML) stay as they are, and a warning says so;
 //   - errors do not quote objects.
 //
 // Nothing is kept, and what was given is not changed.
@@ -31,6 +31,7 @@ import (
 	"maps"
 	"slices"
 	"sort"
+	"strconv"
 	"strings"
 
 	yamlv3 "go.yaml.in/yaml/v3"
@@ -230,6 +231,8 @@ func split(objects []manifest.Object) (inside []int, warnings []string) {
 		default:
 			if key, odd := oddKey(o.GetAnnotations()); odd {
 				why = fmt.Sprintf("Kustomize cannot write its annotation %q", clip(key))
+			} else if key, lost := lostKey(o.Object); lost {
+				why = fmt.Sprintf("Kustomize cannot read its key %q", clip(key))
 			}
 		}
 		if why != "" {
@@ -250,6 +253,33 @@ func oddKey(m map[string]string) (string, bool) {
 		n := yamlv3.Node{Kind: yamlv3.ScalarNode, Value: k}
 		if n.ShortTag() != "!!str" {
 			return k, true
+		}
+	}
+	return "", false
+}
+
+// longestKey is how long a key may be; YAML takes no more than 1,024 characters
+// for one.
+const longestKey = 1000
+
+// lostKey returns a key that the library loses, since it takes it for a merge,
+// or cannot read.
+func lostKey(v any) (string, bool) {
+	switch v := v.(type) {
+	case map[string]any:
+		for _, k := range slices.Sorted(maps.Keys(v)) {
+			if k == "<<" || len(k) > longestKey/10 && len(strconv.QuoteToASCII(k)) > longestKey {
+				return k, true
+			}
+			if found, ok := lostKey(v[k]); ok {
+				return found, true
+			}
+		}
+	case []any:
+		for _, item := range v {
+			if found, ok := lostKey(item); ok {
+				return found, true
+			}
 		}
 	}
 	return "", false
