@@ -39,6 +39,7 @@ import (
 	"abide.dev/abide/internal/observe"
 	"abide.dev/abide/internal/pipeline"
 	"abide.dev/abide/internal/render"
+	"abide.dev/abide/internal/slots"
 	"abide.dev/abide/internal/source"
 	"abide.dev/abide/internal/source/git"
 	"abide.dev/abide/internal/store"
@@ -47,7 +48,9 @@ import (
 
 // The engine's own measure of how much to do at once.
 const (
-	concurrentApps     = 16
+	concurrentApps     = 16 // and as many again, thrice, that something holds up
+	heldUpApps         = 3 * concurrentApps
+	heldUpAfter        = 5 * time.Second
 	parallelRequests   = 32
 	shutdownGrace      = 10 * time.Second
 	renderCacheObjects = 50_000
@@ -266,6 +269,7 @@ func wire(ctx context.Context, o Options, mgr manager.Manager, gits *git.Store, 
 	apps.Client, apps.Pipeline, apps.Hub, apps.Claims = mgr.GetClient(), pipe, hub, judged
 	apps.Repositories, apps.Values, apps.Refs = repositories, values, refs
 	recorder := newPacedEvents(mgr.GetEventRecorder("abide"), mgr.GetScheme(), o.Log)
+	apps.Turns = slots.New(concurrentApps, heldUpAfter)
 	apps.Events, apps.Now, apps.Log, apps.Observed = recorder, time.Now, o.Log, o.Outcome
 	apps.Prepare = func(ctx context.Context) error {
 		return errors.Join(
@@ -280,7 +284,7 @@ func wire(ctx context.Context, o Options, mgr manager.Manager, gits *git.Store, 
 			return nil, err
 		}
 	}
-	return hub, controller.Setup(ctx, mgr, apps, repos, repoWaker, concurrentApps)
+	return hub, controller.Setup(ctx, mgr, apps, repos, repoWaker, concurrentApps+heldUpApps)
 }
 
 // newValues returns the ConfigMaps and Secrets that Apps take values from, read

@@ -1,0 +1,204 @@
+package chart
+
+import (
+	"container/list"
+	"context"
+	"errors"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// state is what the Store knows of one repository as one set of credentials
+// sees it.
+type state struct {
+	id   string // of repository and credentials
+	repo string
+	cost atomic.Int64 // of the index and what was read of it
+
+	mu      sync.Mutex
+	index   *index
+	charts  map[string][]offer  // of index, those that were asked for
+	answers map[string]answer   // by what was asked
+	shown   map[string]struct{} // the digests that the repository gave these credentials
+	hashed  map[string]string   // the digests of archives that index names without, by URL
+}
+
+// answer is what a host said, good or bad.
+type answer struct {
+	at    time.Time
+	value any
+	err   error
+}
+
+const (
+	// maxAnswers and maxShown bound a state; what is dropped is asked for again.
+	maxAnswers = 1000
+	maxShown   = 10_000
+	// maxStates and maxCost bound all of them. The cost is the number of charts
+	// and versions that are held, of some hundred bytes each.
+	maxStates = 2000
+	maxCost   = 1_000_000
+)
+
+// states holds the states last used.
+type states struct {
+	mu    sync.Mutex
+	order *list.List // of *state, last used in front
+	byID  map[string]*list.Element
+}
+
+func newStates() *states { return &states{order: list.New(), byID: map[string]*list.Element{}} }
+
+// get returns the state of an id, made when there is none.
+func (s *states) get(id, repo string) *state {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if e := s.byID[id]; e != nil {
+		s.order.MoveToFront(e)
+		return e.Value.(*state)
+	}
+	st := &state{id: id, repo: repo}
+	s.byID[id] = s.order.PushFront(st)
+	s.trim()
+	return st
+}
+
+// grew drops what there is no room for any longer, after a state took more.
+func (s *states) grew() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.trim()
+}
+
+// trim drops what was not used for the longest. The caller holds s.mu.
+func (s *states) trim() {
+	count, held := 0, int64(0)
+	for e := s.order.Front(); e != nil; {
+		next := e.Next()
+		st := e.Value.(*state)
+		count++
+		held += st.cost.Load()
+		if (count > maxStates || held > maxCost) && e != s.order.Front() {
+			s.order.Remove(e)
+			delete(s.byID, st.id)
+		}
+		e = next
+	}
+}
+
+// each calls do for all states of a repository.
+func (s *states) each(repo string, do func(*state)) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for e := s.order.Front(); e != nil; e = e.Next() {
+		if st := e.Value.(*state); st.repo == repo {
+			do(st)
+		}
+	}
+}
+
+// fresh returns the answer to a question if it is not too old.
+func (st *state) fresh(key string, now time.Time, age time.Duration) (answer, bool) {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	a, ok := st.answers[key]
+	return a, ok && age > 0 && now.Sub(a.at) < age
+}
+
+// heard notes an answer. A refusal ends what the credentials could read.
+func (st *state) heard(key string, a answer) {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	if st.answers == nil || len(st.answers) >= maxAnswers {
+		st.answers = map[string]answer{}
+	}
+	st.answers[key] = a
+	var r interface{ Refused() bool }
+	if errors.As(a.err, &r) && r.Refused() {
+		st.shown = nil
+	}
+}
+
+// expire forgets how old the answers are.
+func (st *state) expire() {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	st.answers = nil
+}
+
+// show notes that the repository gave the credentials a digest.
+func (st *state) show(digest string) {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	if st.shown == nil || len(st.shown) >= maxShown {
+		st.shown = map[string]struct{}{}
+	}
+	st.shown[digest] = struct{}{}
+}
+
+func (st *state) wasShown(digest string) bool {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	_, ok := st.shown[digest]
+	return ok
+}
+
+// setIndex takes a new index, or none. What was read of the one before is
+// forgotten.
+func (st *state) setIndex(i *index) {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	st.index, st.charts, st.hashed = i, nil, nil
+	cost := 0
+	if i != nil {
+		cost = len(i.spans)
+		for _, o := range i.whole {
+			cost += 1 + len(o)
+		}
+	}
+	st.cost.Store(int64(cost))
+}
+
+// setChart keeps what was read of an index, if that is still the index.
+func (st *state) setChart(i *index, name string, offers []offer) {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	if st.index != i {
+		return
+	}
+	if st.charts == nil {
+		st.charts = map[string][]offer{}
+	}
+	st.charts[name] = offers
+	st.cost.Add(int64(len(offers)))
+}
+
+// chart returns what was read of the index.
+func (st *state) chart(name string) (*index, []offer, bool) {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	if st.index == nil {
+		return nil, nil, false
+	}
+	if st.index.spans == nil {
+		return st.index, st.index.whole[name], true
+	}
+	offers, ok := st.charts[name]
+	return st.index, offers, ok
+}
+
+// ask returns the fresh answer to a question, or gets one; who asks at the same
+// time shares it.
+func (s *Store) ask(ctx context.Context, st *state, key string, limit time.Duration, work func(context.Context) (any, error)) (any, error) {
+	if a, ok := st.fresh(key, s.now(), s.freshFor); ok {
+		return a.value, a.err
+	}
+	return s.flights.do(ctx, st.id+" "+key, limit, func(ctx context.Context) (any, error) {
+		value, err := work(ctx)
+		if ctx.Err() == nil || errors.Is(context.Cause(ctx), errTime) { // else nobody waits for it any longer
+			st.heard(key, answer{s.now(), value, err})
+		}
+		return value, err
+	})
+}
