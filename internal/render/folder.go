@@ -150,7 +150,7 @@ func (w *walker) entry(ctx context.Context, realDir, shownDir string, e snapshot
 		}
 		var err error
 		if real, kind, err = w.tree.Resolve(real); err != nil {
-			if errors.Is(err, fs.ErrNotExist) && !isFault(err) && !manifest.IsManifestName(e.Name) {
+			if errors.Is(err, fs.ErrNotExist) && !isFault(err) && !manifest.IsManifestName(e.Name) && !jsonnet.IsFileName(e.Name) {
 				w.res.Ignored = append(w.res.Ignored, Ignored{Path: shown, Reason: "a link to nothing"})
 				return nil
 			}

@@ -158,6 +158,7 @@ func TestBadJsonnet(t *testing.T) {
 		"a library path above":       {nodes: one("{}"), options: &jsonnet.Options{LibraryPaths: []string{"../lib"}}, reason: fault.EscapesRepository},
 		"a link out":                 {nodes: with("importstr 'l'", "app/l", memtree.Link("/etc/passwd")), reason: fault.EscapesRepository},
 		"a file that is a link out":  {nodes: with("{}", "app/l.jsonnet", memtree.Link("../../l.jsonnet")), reason: fault.EscapesRepository},
+		"a file that is a dead link": {nodes: with("{}", "app/l.jsonnet", memtree.Link("nothing")), reason: fault.PathNotFound, says: []string{"app/l.jsonnet"}},
 		"links without end":          {nodes: with("import 'l'", "app/l", memtree.Link("l")), reason: fault.LinkLoop},
 		"Git's own folder":           {nodes: with("importstr '.git/config'", "app/.git/config", memtree.File("x")), reason: fault.ForbiddenPath},
 		"a URL":                      {nodes: one("import 'http://127.0.0.1/x'"), reason: fault.PathNotFound},

@@ -33,7 +33,7 @@
 //
 // An object with the annotation abide.dev/substitute: disabled, or Flux's
 // kustomize.toolkit.fluxcd.io/substitute: disabled as annotation or label, is
-// left as it is.
+// left as it is. Any other value of abide's annotation but "enabled" is an error.
 //
 // Values may be secret. No error quotes one, and for what a Secret holds none
 // quotes the text either. Nothing is kept, and what was given is not changed.
@@ -90,10 +90,12 @@ func Apply(ctx context.Context, objects []manifest.Object, o *Options, lim limit
 			return nil, err
 		}
 		out[i] = obj
-		if disabled(obj) {
+		w := walker{variables: o.Variables, object: obj, left: &left, limit: lim.ExpandedBytes}
+		if off, err := w.disabled(); err != nil {
+			return nil, err
+		} else if off {
 			continue
 		}
-		w := walker{variables: o.Variables, object: obj, left: &left, limit: lim.ExpandedBytes}
 		v, changed, err := w.value(ctx, obj.Object)
 		if err != nil {
 			return nil, err
@@ -109,11 +111,6 @@ func Apply(ctx context.Context, objects []manifest.Object, o *Options, lim limit
 	return out, nil
 }
 
-func disabled(o manifest.Object) bool {
-	a := o.GetAnnotations()
-	return a[Annotation] == Disabled || a[FluxAnnotation] == Disabled || o.GetLabels()[FluxAnnotation] == Disabled
-}
-
 // walker goes through one object.
 type walker struct {
 	variables map[string]Variable
@@ -121,6 +118,22 @@ type walker struct {
 	path      []any  // names of fields and indices
 	left      *int64 // bytes that may still be written
 	limit     int64
+}
+
+// disabled tells whether the object is to be left as it is. As with abide's
+// other annotations, a value that is not known is an error: a typing mistake
+// must not pass for nothing.
+func (w *walker) disabled() (bool, error) {
+	a := w.object.GetAnnotations()
+	switch v := a[Annotation]; v {
+	case Disabled:
+		return true, nil
+	case "", "enabled":
+	default:
+		return false, w.fault(fault.InvalidObject, "annotation %s is %q", Annotation, clip(v)).
+			WithHint("it takes %q or %q", Disabled, "enabled")
+	}
+	return a[FluxAnnotation] == Disabled || w.object.GetLabels()[FluxAnnotation] == Disabled, nil
 }
 
 // value returns v with values in the place of names, and whether that is

@@ -232,6 +232,7 @@ func TestErrors(t *testing.T) {
 		"no boolean":        {"apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: d}\nspec: {paused: '${REPLICAS}'}", fault.InvalidPlaceholder, []string{"takes a boolean"}},
 		"no mapping":        {"apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: d}\nspec: {template: '${TEXT}'}", fault.InvalidPlaceholder, []string{"takes an object", "write the rest into the file"}},
 		"no name left":      {"apiVersion: v1\nkind: ConfigMap\nmetadata: {name: '${EMPTY}'}", fault.InvalidObject, []string{"metadata.name"}},
+		"a typing mistake":  {"apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a, annotations: {abide.dev/substitute: disable}}", fault.InvalidObject, []string{"ConfigMap a: annotation abide.dev/substitute is \"disable\"", `takes "disabled"`}},
 		"no kind left":      {"apiVersion: v1\nkind: '${EMPTY}'\nmetadata: {name: a}", fault.InvalidObject, []string{"kind"}},
 		"keys the same":     {custom("{'${ONE}': 1, '${TWO}': 2}"), fault.InvalidPlaceholder, []string{"spec two of its keys become the same"}},
 		"key that is there": {custom("{'${ONE}': 1, k: 2}"), fault.InvalidPlaceholder, nil},
