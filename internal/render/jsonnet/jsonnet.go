@@ -124,7 +124,7 @@ func (r *Renderer) variables() error {
 		if _, err := snapshot.Clean(p); err != nil {
 			e := fault.New(fault.EscapesRepository, "", 0, "spec.render.jsonnet.libraryPaths has %q, which leads out of the repository", clip(p))
 			e.Err = err
-			return e.WithHint("name a folder by its path from the root of the repository")
+			return e.WithHint("name a folder by its path from source.path, or with a slash from the root of the repository")
 		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(r.opts.ExtVars)) {
@@ -141,14 +141,14 @@ func (r *Renderer) variables() error {
 	for _, name := range slices.Sorted(maps.Keys(r.opts.TLAs)) {
 		v := r.opts.TLAs[name]
 		if !identifier.MatchString(name) {
-			return fault.New(fault.JsonnetFailed, "", 0, "spec.render.jsonnet.tlas has %q, and no parameter of a function can have that name", clip(name)).
+			return fault.New(fault.JsonnetFailed, "", 0, "spec.render.jsonnet.topLevelArguments has %q, and no parameter of a function can have that name", clip(name)).
 				WithHint("use letters, digits and _")
 		}
 		if !v.Code {
 			r.vm.TLAVar(name, v.Value)
 			continue
 		}
-		if err := r.code("tlas", name, v); err != nil {
+		if err := r.code("topLevelArguments", name, v); err != nil {
 			return err
 		}
 		r.vm.TLACode(name, v.Value)

@@ -101,13 +101,13 @@ func TestErrors(t *testing.T) {
 		"error":                 {files: map[string]string{"m.jsonnet": "(import 'l.libsonnet').f(0)", "l.libsonnet": "{\n  f(x)::\n    if x < 1 then error 'too few replicas' else x }"}, reason: fault.JsonnetFailed, says: []string{"l.libsonnet:3: ", "too few replicas"}},
 		"assertion":             {files: map[string]string{"m.jsonnet": "{ n:: 0,\n assert self.n > 0 : 'n must be positive', a: 1 }"}, reason: fault.JsonnetFailed, says: []string{"m.jsonnet:", "n must be positive"}},
 		"extVar":                {files: map[string]string{"m.jsonnet": "{ a:\n std.extVar('relpicas') }"}, opts: Options{ExtVars: map[string]Var{"replicas": {Value: "1"}, "image": {Value: "x"}}}, reason: fault.JsonnetFailed, says: []string{"m.jsonnet:2: ", "spec.render.jsonnet.extVars", "there is replicas"}},
-		"argument":              {files: map[string]string{"m.jsonnet": "function(name) {}"}, reason: fault.JsonnetFailed, says: []string{"m.jsonnet", "name", "spec.render.jsonnet.tlas"}},
+		"argument":              {files: map[string]string{"m.jsonnet": "function(name) {}"}, reason: fault.JsonnetFailed, says: []string{"m.jsonnet", "name", "spec.render.jsonnet.topLevelArguments"}},
 		"function":              {files: map[string]string{"m.jsonnet": "{ f(x): x }"}, reason: fault.JsonnetFailed, says: []string{"m.jsonnet", "hide it with ::"}},
 		"ends nowhere":          {files: map[string]string{"m.jsonnet": "local f(x) = 1 + f(x);\nf(1)"}, reason: fault.JsonnetFailed, says: []string{"m.jsonnet:1: ", "needs itself"}},
 		"itself":                {files: map[string]string{"m.jsonnet": "{ a: $ }"}, reason: fault.JsonnetFailed, says: []string{"m.jsonnet", "needs itself"}},
 		"itself in an array":    {files: map[string]string{"m.jsonnet": "local a = [a]; a"}, reason: fault.JsonnetFailed},
 		"import":                {files: map[string]string{"m.jsonnet": "\nimport 'x.libsonnet'"}, reason: fault.PathNotFound, says: []string{"m.jsonnet:2: ", "libraryPaths"}},
-		"vendored":              {files: map[string]string{"m.jsonnet": "import 'k/x.libsonnet'", "vendor/k/x.libsonnet": "1"}, reason: fault.PathNotFound, says: []string{"it is in vendor: add that to"}},
+		"vendored":              {files: map[string]string{"m.jsonnet": "import 'k/x.libsonnet'", "vendor/k/x.libsonnet": "1"}, reason: fault.PathNotFound, says: []string{"it is in vendor: add /vendor to"}},
 		"import of import":      {files: map[string]string{"m.jsonnet": "import 'd/a.libsonnet'", "d/a.libsonnet": "{\nx: import '../b.libsonnet'\n}"}, reason: fault.PathNotFound, says: []string{"d/a.libsonnet:2: "}},
 		"a string":              {files: map[string]string{"m.jsonnet": "std.manifestYamlDoc({})"}, reason: fault.InvalidObject, says: []string{"m.jsonnet", "a string"}},
 		"a number in a map":     {files: map[string]string{"m.jsonnet": "{ web: [{}, { port: 80 }] }"}, reason: fault.InvalidObject, says: []string{"web[1].port", "a number", "::"}},
@@ -381,7 +381,7 @@ func FuzzScan(f *testing.F) {
 		}
 		var r Renderer
 		r.imports = newImporter(nil, ".", nil)
-		_ = r.code("tlas", "x", Var{Value: code, Code: true})
+		_ = r.code("topLevelArguments", "x", Var{Value: code, Code: true})
 	})
 }
 
