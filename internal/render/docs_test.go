@@ -36,7 +36,7 @@ func requestOf(app v1alpha1.App) render.Request {
 		req.Overlay.Replicas = append(req.Overlay.Replicas, overlay.Replica{Name: n.Name, Count: int64(n.Count)})
 	}
 	if j := r.Jsonnet; j != nil {
-		req.Jsonnet = &jsonnet.Options{ExtVars: named(j.ExtVars), TLAs: named(j.TopLevelArguments)}
+		req.Jsonnet = &jsonnet.Options{ExtVars: named(j.ExtVars), TLAs: named(j.TLAs)}
 		for _, p := range j.LibraryPaths {
 			if root, ok := strings.CutPrefix(p, "/"); ok {
 				req.Jsonnet.LibraryPaths = append(req.Jsonnet.LibraryPaths, root)
