@@ -68,7 +68,7 @@ clean: ## Remove what was built.
 ##@ Test
 
 .PHONY: test
-test: build bin/kustomize ## Run every test, those against a real Kubernetes included.
+test: build bin/kustomize bin/helm ## Run every test, those against a real Kubernetes included.
 	$(call say,'testing the engine (the first run compiles the tests: some minutes on a cold machine)')
 	@go test -timeout $(TEST_TIMEOUT) $(TEST_FLAGS) ./...
 	$(call say,'testing the sandbox')
@@ -79,7 +79,7 @@ test-unit: ## Run the tests that need no cluster: seconds once compiled.
 	@$(NO_SANDBOX) go test -short -timeout 5m $(TEST_FLAGS) ./...
 
 .PHONY: test-race
-test-race: build bin/kustomize ## Run all but the longest tests under the race detector (needs a C compiler).
+test-race: build bin/kustomize bin/helm ## Run all but the longest tests under the race detector (needs a C compiler).
 	$(call say,'testing under the race detector (compiles everything anew: up to 8 minutes on a cold machine)')
 	@CGO_ENABLED=1 go test -race -short -timeout $(TEST_TIMEOUT) $(TEST_FLAGS) $(RACE_PACKAGES)
 
@@ -93,6 +93,16 @@ bench: build ## Measure costs and yardsticks, and write docs/benchmarks.md (15 m
 .PHONY: bench-quick
 bench-quick: build ## Measure smaller numbers of the same (under three minutes).
 	@go run ./hack/bench -quick $(BENCH_FLAGS)
+
+# BENCH_COUNT=10 for numbers to compare; BENCH=Decode for some of them.
+BENCH       ?= .
+BENCH_COUNT ?= 1
+BENCH_GO    := ./internal/claims ./internal/object ./internal/observe ./internal/plan \
+	./internal/render/... ./internal/source/...
+
+.PHONY: bench-go
+bench-go: ## Run the Go benchmarks of the hot functions, with allocations (a minute or two).
+	@go test -run '^$$' -bench '$(BENCH)' -benchmem -count $(BENCH_COUNT) $(BENCH_GO)
 
 ##@ Change
 
@@ -132,6 +142,12 @@ verify-generated: ## Check that the generated files are what generate writes.
 	    [ -e "$$tmp/$$f" ] || { echo "$$f is not generated any more: remove it"; exit 1; }; \
 	  done
 
+.PHONY: deps-cost
+deps-cost: bin/abide ## Write docs/dependencies.md: what each module takes in the program.
+	@tmp=$$(mktemp -d); trap 'rm -rf "$$tmp"' EXIT; \
+	  GOOS=linux GOARCH=amd64 $(GO_BUILD) -o "$$tmp/abide" ./cmd/abide; \
+	  go run ./hack/depcost -program "$$tmp/abide" -stripped bin/abide -out docs/dependencies.md
+
 # Files
 
 .PHONY: bin/abide
@@ -148,6 +164,14 @@ bin/abide-sandbox: $(SANDBOX_SOURCES) | bin/abide
 bin/kustomize: hack/tools/go.mod hack/tools/go.sum
 	$(call say,'building bin/kustomize: the yardstick of the render tests (a minute on a cold machine)')
 	@cd hack/tools && $(GO_BUILD) -ldflags '-s -w' -o ../../$@ sigs.k8s.io/kustomize/kustomize/v5
+
+# A release of Helm is built with its version; without, it names the series only.
+HELM_VERSION := $(shell sed -n 's|.*helm.sh/helm/v4 \(v[0-9.]*\).*|\1|p' hack/tools/go.mod 2>/dev/null)
+
+bin/helm: hack/tools/go.mod hack/tools/go.sum
+	$(call say,'building bin/helm: the yardstick of the tests of charts (4 minutes on a cold machine)')
+	@cd hack/tools && $(GO_BUILD) -ldflags '-s -w -X helm.sh/helm/v4/internal/version.version=$(HELM_VERSION)' \
+	  -o ../../$@ helm.sh/helm/v4/cmd/helm
 
 bin/controller-gen: hack/gen/go.mod hack/gen/go.sum
 	$(call say,'building bin/controller-gen (half a minute on a cold machine)')

@@ -47,6 +47,10 @@ type AppSpec struct {
 	// +required
 	Source Source `json:"source"`
 
+	// render says how the files become objects, beyond what they say themselves.
+	// +optional
+	Render *Render `json:"render,omitempty"`
+
 	// target is where the objects go.
 	// +optional
 	// +kubebuilder:default={}
@@ -220,6 +224,13 @@ type AppStatus struct {
 	// +optional
 	Objects ObjectsStatus `json:"objects,omitempty"`
 
+	// hooks are objects of the chart that are not applied with the others: this
+	// version runs no hooks. The first few are named.
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=10
+	Hooks []HookNote `json:"hooks,omitempty"`
+
 	// plan is the plan that waits, if one does.
 	// +optional
 	Plan *PlanStatus `json:"plan,omitempty"`
@@ -282,7 +293,8 @@ type SourceStatus struct {
 	// subject is the first line of the commit's message.
 	// +optional
 	Subject string `json:"subject,omitempty"`
-	// renderer is what turned the files into objects: manifests or kustomize.
+	// renderer is what turned the files into objects: manifests, kustomize or
+	// helm.
 	// +optional
 	Renderer string `json:"renderer,omitempty"`
 }
@@ -318,6 +330,19 @@ type ObjectNote struct {
 	// message says what is wrong and what to do.
 	// +optional
 	Message string `json:"message,omitempty"`
+}
+
+// HookNote names a hook.
+type HookNote struct {
+	// object is its kind and name.
+	// +required
+	Object string `json:"object"`
+	// events are when it would run, such as pre-install.
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=16
+	// +kubebuilder:validation:items:MaxLength=64
+	Events []string `json:"events,omitempty"`
 }
 
 // PlanStatus is a plan that waits.

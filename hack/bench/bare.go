@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"net/http"
 	"strings"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -15,6 +16,7 @@ import (
 // bareClient sends requests and does nothing else: the yardstick.
 type bareClient struct {
 	rest  rest.Interface
+	http  *http.Client
 	fleet *fleet
 	clone string // a bare clone for bare fetches
 }
@@ -22,8 +24,12 @@ type bareClient struct {
 func newBareClient(cfg *rest.Config, f *fleet, clone string) (*bareClient, error) {
 	cfg = rest.CopyConfig(cfg)
 	cfg.ContentConfig.NegotiatedSerializer = scheme.Codecs.WithoutConversion()
-	c, err := rest.UnversionedRESTClientFor(cfg)
-	return &bareClient{rest: c, fleet: f, clone: clone}, err
+	h, err := rest.HTTPClientFor(cfg)
+	if err != nil {
+		return nil, err
+	}
+	c, err := rest.UnversionedRESTClientForConfigAndClient(cfg, h)
+	return &bareClient{rest: c, http: h, fleet: f, clone: clone}, err
 }
 
 func path(u *unstructured.Unstructured) string {

@@ -54,7 +54,8 @@ const howToRead = `Beside each figure stands a yardstick from the same run and t
 Times of commits run from the end of the push, with the refresh of the Repository sent at once
 (all Apps are judged), to the new value in a watch; those of drifts from the sending of the
 foreign write to the healed object in a watch. Requests are those of abide's own user in the
-audit log. Processor time and anonymous memory are those of abide and every process below it.
+audit log. Processor time and anonymous memory are those of abide and every process below it, its
+render workers counted as abide.
 
 `
 
@@ -185,7 +186,7 @@ var restartRows = []row{
 }
 
 var memoryRows = []row{
-	{"peak anonymous memory of abide and git", func(r result) string { return mebibytes(r.peak) }},
+	{"peak anonymous memory of abide, its workers and git", func(r result) string { return mebibytes(r.peak) }},
 	{"when idle", func(r result) string { return mebibytes(r.idle.abide.memory) }},
 	{"after a restart", func(r result) string { return mebibytes(r.restart.abide.memory) }},
 	{"peak of the whole sandbox, yardsticks included", func(r result) string { return mebibytes(r.serverPeak) }},

@@ -42,7 +42,7 @@ func TestPage(t *testing.T) {
 		"| idle: requests | none |",
 		"| first sync, to a bare client with the same requests: at most 1.5× | 1.5× |",
 		"| a commit, requests to the changed object: at most 2 | 2 |",
-		"| peak anonymous memory of abide and git | 5 MiB |",
+		"| peak anonymous memory of abide, its workers and git | 5 MiB |",
 		"- 3 commits that touch one object: 6 patch apps/status, 3 patch configmaps, 3 patch configmaps (dry run)\n",
 		"| drift, a changed object, median: at most 50 ms | **70 ms** |",
 	} {

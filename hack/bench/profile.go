@@ -8,32 +8,38 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"time"
 )
 
-// profile has the controller take a processor profile from now on, if profiles
-// are wanted. The function that it returns waits until it is written.
+// profile has the controller and the API server take a processor profile from
+// now on, if profiles are wanted. The function that it returns waits until they
+// are written.
 func (b *bench) profile(ctx context.Context, moment string, d time.Duration) (wait func()) {
 	if b.profiles == "" {
 		return func() {}
 	}
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		if err := b.takeProfile(ctx, moment, d); err != nil {
-			note("no profile of %s: %v", moment, err)
-		}
-	}()
-	return func() { <-done }
+	var wg sync.WaitGroup
+	for _, of := range []struct {
+		name, base string
+		client     *http.Client
+	}{{"abide", "http://" + b.controller.pprof, http.DefaultClient}, {"server", b.sandbox.admin.Host, b.bare.http}} {
+		wg.Go(func() {
+			url := fmt.Sprintf("%s/debug/pprof/profile?seconds=%d", of.base, int(d.Seconds()))
+			if err := b.takeProfile(ctx, of.client, url, moment+"-"+of.name); err != nil {
+				note("no profile of %s: %v", moment, err)
+			}
+		})
+	}
+	return wg.Wait
 }
 
-func (b *bench) takeProfile(ctx context.Context, moment string, d time.Duration) error {
-	url := fmt.Sprintf("http://%s/debug/pprof/profile?seconds=%d", b.controller.pprof, int(d.Seconds()))
+func (b *bench) takeProfile(ctx context.Context, client *http.Client, url, moment string) error {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {
 		return err
 	}
-	resp, err := http.DefaultClient.Do(req)
+	resp, err := client.Do(req)
 	if err != nil {
 		return err
 	}

@@ -10,6 +10,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"abide.dev/abide/internal/worker"
 )
 
 // ticks per second of the times in /proc, which Linux fixes for programs.
@@ -17,7 +19,9 @@ const ticks = 100
 
 // usage is what a process and those below it have used.
 type usage struct {
-	own, below time.Duration // processor time: of the process; of its children, gone ones too
+	// Processor time: of the process and its render workers; of its other
+	// children, and of all that are gone.
+	own, below time.Duration
 	memory     int64         // anonymous, in bytes, now
 }
 
@@ -45,13 +49,11 @@ func usageOf(pid int, count func(command string) bool) (usage, error) {
 		if !descends(all, p, pid) {
 			continue
 		}
-		if count != nil {
-			b, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(p.pid), "cmdline"))
-			if err != nil || !count(string(b)) {
-				continue
-			}
+		b, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(p.pid), "cmdline"))
+		if count != nil && (err != nil || !count(string(b))) {
+			continue
 		}
-		if p.pid == root.pid {
+		if p.pid == root.pid || bytes.Contains(b, []byte("\x00"+worker.Argument+"\x00")) {
 			sum.own += p.own
 		} else {
 			sum.below += p.own

@@ -65,6 +65,7 @@ func (b *bench) sweep(ctx context.Context) error {
 // bareFirstSync is the yardstick of the first sync: all objects of the scenario.
 func (b *bench) bareFirstSync(ctx context.Context) error {
 	b.yard.same.took, b.yard.applies.took = 0, 0 // those of the samples
+	defer b.profile(ctx, "bare", 10*time.Second)()
 	for i := range tries {
 		for _, kind := range []struct {
 			into        *bare

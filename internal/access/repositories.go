@@ -34,9 +34,10 @@ type Repositories struct {
 	Namespace string // abide's own
 }
 
-// SecretReader reads a Secret, which the caller does not change.
+// SecretReader reads a Secret, which the caller does not change, for a user of
+// it that it notes.
 type SecretReader interface {
-	Get(ctx context.Context, name types.NamespacedName) (*corev1.Secret, error)
+	Get(ctx context.Context, user string, name types.NamespacedName) (*corev1.Secret, error)
 }
 
 // RefOf returns what an App follows in its repository.
@@ -150,7 +151,7 @@ func (r *Repositories) Credentials(ctx context.Context, repo *v1alpha1.Repositor
 	fault := func(format string, args ...any) (source.Credentials, error) {
 		return source.Credentials{}, &CredentialsError{repo.Namespace + "/" + repo.Name, fmt.Sprintf(format, args...)}
 	}
-	secret, err := r.Secrets.Get(ctx, name)
+	secret, err := r.Secrets.Get(ctx, repo.Namespace+"/"+repo.Name, name)
 	if apierrors.IsNotFound(err) {
 		return fault("Secret %s does not exist: create it in namespace %s, or correct spec.secretRef", name.Name, name.Namespace)
 	}

@@ -3,8 +3,9 @@
 // there are, in which order, and what is written down between them is its
 // caller's business.
 //
-// Requests of one call run in parallel, bounded over all callers. Every result
-// comes back with its item; an error of one object never hides the others'.
+// Requests of one call run in parallel, bounded over all callers: those that
+// hang count for their own call only. Every result comes back with its item; an
+// error of one object never hides the others'.
 package apply
 
 import (
@@ -14,6 +15,7 @@ import (
 	"fmt"
 	"strings"
 	"sync"
+	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -24,6 +26,7 @@ import (
 	"abide.dev/abide/internal/cluster"
 	"abide.dev/abide/internal/object"
 	"abide.dev/abide/internal/plan"
+	"abide.dev/abide/internal/slots"
 )
 
 // Item is one object to apply.
@@ -47,35 +50,39 @@ type Result struct {
 
 // Executor sends requests, at most a number of them at a time.
 type Executor struct {
-	slots chan struct{}
+	parallel int
+	slots    *slots.Slots
 }
 
-// New returns an executor that has at most parallel requests under way.
+// patience is how long a request takes that nothing holds up.
+const patience = 3 * time.Second
+
+// New returns an executor that has at most parallel requests under way, and
+// besides them as many of each call that hang.
 func New(parallel int) *Executor {
-	return &Executor{slots: make(chan struct{}, parallel)}
+	return &Executor{parallel: parallel, slots: slots.New(parallel, patience)}
 }
 
 // each calls f for 0..n-1 in parallel within the bound. It stops starting calls
 // when ctx ends; skip is called for those that were not started.
 func (x *Executor) each(ctx context.Context, n int, f func(i int), skip func(i int)) {
 	var wg sync.WaitGroup
+	own := make(chan struct{}, x.parallel)
 	for i := range n {
-		if ctx.Err() != nil { // with a free slot as well, select takes either
-			skip(i)
-			continue
-		}
 		select {
-		case x.slots <- struct{}{}:
+		case own <- struct{}{}:
 		case <-ctx.Done():
+		}
+		release, err := x.slots.Take(ctx)
+		if err != nil {
 			skip(i)
 			continue
 		}
-		wg.Add(1)
-		go func() {
-			defer wg.Done()
-			defer func() { <-x.slots }()
+		wg.Go(func() {
+			defer func() { <-own }()
+			defer release()
 			f(i)
-		}()
+		})
 	}
 	wg.Wait()
 }
@@ -85,7 +92,7 @@ func (x *Executor) DryRun(ctx context.Context, c *cluster.Client, items []Item) 
 	return x.run(ctx, items, func(it Item) Result { return one(ctx, c, it, true) })
 }
 
-// Apply applies each item.
+// Apply applies each item. All but those that are healed have passed DryRun.
 func (x *Executor) Apply(ctx context.Context, c *cluster.Client, items []Item) []Result {
 	return x.run(ctx, items, func(it Item) Result { return one(ctx, c, it, false) })
 }
@@ -120,9 +127,21 @@ func one(ctx context.Context, c *cluster.Client, it Item, dryRun bool) Result {
 			return res
 		}
 	}
-	a, err := c.Apply(ctx, it.Kind, it.Object, dryRun)
+	a, err := c.Apply(ctx, it.Kind, it.Object, mode(it, dryRun))
 	res.Live, res.Existed, res.Err = a.Object, err == nil && !a.Created, err
 	return res
+}
+
+// mode is how an item is applied: one that is healed had its dry run when it
+// was applied first, every other one in the same run.
+func mode(it Item, dryRun bool) cluster.Mode {
+	switch {
+	case dryRun:
+		return cluster.DryRun
+	case it.Action == plan.Heal:
+		return cluster.Checking
+	}
+	return cluster.Checked
 }
 
 // keep makes an object that is only to be created, and exists, the App's: by its

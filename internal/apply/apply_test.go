@@ -13,6 +13,7 @@ import (
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -271,6 +272,29 @@ func TestParallel(t *testing.T) {
 		if most.Load() != 3 || now.Load() != 0 {
 			t.Errorf("at most %d at a time, %d at the end", most.Load(), now.Load())
 		}
+	})
+}
+
+// TestHangingRequests: an App whose requests are not answered, because of an
+// admission webhook that hangs, keeps no other waiting, and has no more of them
+// under way than the bound.
+func TestHangingRequests(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		x := New(3)
+		var hanging, done atomic.Int32
+		leave := make(chan bool)
+		go x.each(t.Context(), 100, func(int) { hanging.Add(1); <-leave }, func(int) {})
+		time.Sleep(patience - time.Millisecond)
+		x.each(t.Context(), 50, func(int) { done.Add(1) }, func(int) {})
+		if done.Load() != 50 {
+			t.Errorf("%d of another App's requests were sent", done.Load())
+		}
+		time.Sleep(time.Hour)
+		synctest.Wait()
+		if hanging.Load() != 3 {
+			t.Errorf("%d hang at a time, want 3", hanging.Load())
+		}
+		close(leave)
 	})
 }
 

@@ -13,6 +13,8 @@ var Exceptions = []Exception{
 	{"one place runs programs", "internal/gitserver", "it serves repositories with git http-backend"},
 	{"one place runs programs", "internal/cli", "abide up starts the sandbox"},
 	{"one place runs programs", "internal/engine", "abide up starts the sandbox"},
+	{"one place runs programs", "internal/worker", "it starts abide itself, bounded, to render in"},
+	{"context comes from the caller", "internal/worker/child.go", "abide runs it as a program of its own: here the context of a render begins"},
 	{"context comes from the caller", "internal/cli/cli.go", "its Main is all of main: here the context of the command begins"},
 	{"context comes from the caller", "internal/source/git/sshclient", "git runs it as a program of its own"},
 	{"context comes from the caller", "internal/source/git/store.go", "maintenance outlives the call that starts it and ends with Close"},

@@ -17,9 +17,13 @@ import (
 	"strings"
 	"syscall"
 
+	"github.com/go-logr/logr"
 	"github.com/spf13/cobra"
+	ctrllog "sigs.k8s.io/controller-runtime/pkg/log"
 
+	"abide.dev/abide/internal/render"
 	"abide.dev/abide/internal/source/git"
+	"abide.dev/abide/internal/worker"
 )
 
 // Streams are what a command reads and writes.
@@ -57,6 +61,9 @@ const (
 // Main runs a command line, args[0] being the program, and returns its exit
 // code.
 func Main(args []string, s Streams) int {
+	if handled, code := worker.Helper(args, render.Render); handled {
+		return code
+	}
 	if handled, code := git.Helper(args); handled {
 		return code
 	}
@@ -69,6 +76,10 @@ func Main(args []string, s Streams) int {
 		run := c.RunE
 		c.RunE = func(c *cobra.Command, args []string) error {
 			began = true
+			if name := c.Name(); name != "controller" && name != "up" { // which log
+				// Else the library complains, with a stack, of a command that takes long.
+				ctrllog.SetLogger(logr.Discard())
+			}
 			return run(c, args)
 		}
 	}

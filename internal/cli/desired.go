@@ -21,9 +21,6 @@ type wanted struct {
 // prepare makes of rendered objects what abide would apply for an App, marks
 // included.
 func prepare(ctx context.Context, kinds *cluster.Kinds, app *v1alpha1.App, objects []render.Object) ([]wanted, error) {
-	if err := kinds.Refresh(ctx, time.Time{}); err != nil {
-		return nil, err
-	}
 	scopes, _, err := desired.ScopesOf(ctx, kinds, time.Time{}, objects)
 	if err != nil {
 		return nil, err

@@ -141,14 +141,18 @@ func (o *diffOptions) compare(ctx context.Context, s Streams, c *conn, app *v1al
 	if path == "" {
 		path = app.Spec.Source.Path
 	}
-	var (
-		r   rendered
-		err error
-	)
-	if o.local != "" {
-		r, err = fromWorkingCopy(ctx, o.local, path)
+	kube, err := cluster.New(c.config)
+	if err != nil {
+		return nil, err
+	}
+	if err := kube.Kinds.Refresh(ctx, time.Time{}); err != nil {
+		return nil, err
+	}
+	var r rendered
+	if do := rendering(kube, app, path); o.local != "" {
+		r, err = fromWorkingCopy(ctx, o.local, do)
 	} else {
-		r, err = fromGit(ctx, s, c, app, o.abideNamespace, path)
+		r, err = fromGit(ctx, s, c, app, o.abideNamespace, do)
 	}
 	if err != nil {
 		return nil, err
@@ -156,10 +160,6 @@ func (o *diffOptions) compare(ctx context.Context, s Streams, c *conn, app *v1al
 	key := make([]byte, 32)
 	if _, err := io.ReadFull(o.random, key); err != nil {
 		return nil, fmt.Errorf("reading randomness: %w", err)
-	}
-	kube, err := cluster.New(c.config)
-	if err != nil {
-		return nil, err
 	}
 	// As whoever the kubeconfig says: the user.
 	user, err := kube.AsController()
@@ -316,7 +316,7 @@ func (c *comparer) dryRun(ctx context.Context, w *wanted, live *unstructured.Uns
 		u.SetResourceVersion(live.GetResourceVersion())
 		return c.user.Replace(ctx, w.kind, u, true)
 	}
-	a, err := c.user.Apply(ctx, w.kind, w.Unstructured, true)
+	a, err := c.user.Apply(ctx, w.kind, w.Unstructured, cluster.DryRun)
 	return a.Object, err
 }
 

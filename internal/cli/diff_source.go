@@ -12,6 +12,8 @@ import (
 
 	"abide.dev/abide/api/v1alpha1"
 	"abide.dev/abide/internal/access"
+	"abide.dev/abide/internal/cluster"
+	"abide.dev/abide/internal/desired"
 	"abide.dev/abide/internal/render"
 	"abide.dev/abide/internal/report"
 	"abide.dev/abide/internal/snapshot"
@@ -27,31 +29,51 @@ type rendered struct {
 	commit  string // empty for a working copy
 }
 
+// renderTree renders a tree as the controller renders it for an App.
+type renderTree func(context.Context, snapshot.Tree) (rendered, error)
+
+// rendering returns how an App's trees are rendered, at a path of them. What a
+// chart takes from the cluster is read as the user.
+func rendering(kube *cluster.Cluster, app *v1alpha1.App, path string) renderTree {
+	user := access.Clients(func(string) (kubernetes.Interface, error) { return kube.Clientset("") })
+	nobody := func(types.NamespacedName) {}
+	values := access.Values{ConfigMaps: access.NewConfigMaps(user, nobody), Secrets: access.NewSecrets(user, nobody)}
+	return func(ctx context.Context, tree snapshot.Tree) (rendered, error) {
+		req, err := desired.Request(app, tree, path, func() (a desired.Around, err error) {
+			if a.Values, err = values.Of(ctx, app); err != nil {
+				return a, err
+			}
+			a.Capabilities, err = kube.Kinds.Capabilities()
+			return a, err
+		})
+		if err != nil {
+			return rendered{}, err
+		}
+		res, err := renderInWorker(ctx, tree, req)
+		if err != nil {
+			return rendered{}, err
+		}
+		return rendered{objects: res.Objects}, nil
+	}
+}
+
 // fromWorkingCopy renders a folder of this machine.
-func fromWorkingCopy(ctx context.Context, dir, path string) (rendered, error) {
+func fromWorkingCopy(ctx context.Context, dir string, do renderTree) (rendered, error) {
 	tree, err := dirtree.New(dir)
 	if err != nil {
 		return rendered{}, err
 	}
 	defer tree.Close()
-	r, err := renderTree(ctx, tree, path)
+	r, err := do(ctx, tree)
 	r.from = "the working copy " + dir
 	return r, err
-}
-
-func renderTree(ctx context.Context, tree snapshot.Tree, path string) (rendered, error) {
-	res, err := render.Render(ctx, tree, render.Request{Path: path})
-	if err != nil {
-		return rendered{}, err
-	}
-	return rendered{objects: res.Objects}, nil
 }
 
 // fromGit fetches the App's repository as the controller would, with the
 // credentials of the Repository that fits, as far as the user may read them, and
 // renders it at the commit where the App's ref stands. What is fetched is
 // removed again.
-func fromGit(ctx context.Context, s Streams, c *conn, app *v1alpha1.App, abideNamespace, path string) (out rendered, err error) {
+func fromGit(ctx context.Context, s Streams, c *conn, app *v1alpha1.App, abideNamespace string, do renderTree) (out rendered, err error) {
 	want, err := wantedSource(ctx, s, c, app, abideNamespace)
 	if err != nil {
 		return out, err
@@ -70,7 +92,7 @@ func fromGit(ctx context.Context, s Streams, c *conn, app *v1alpha1.App, abideNa
 	if err != nil {
 		return out, fmt.Errorf("%w; to compare a working copy instead, add --local DIR", err)
 	}
-	if out, err = renderTree(ctx, snap.Tree, path); err != nil {
+	if out, err = do(ctx, snap.Tree); err != nil {
 		return out, fmt.Errorf("commit %s: %w", short(snap.Commit.Hash), err)
 	}
 	out.commit = snap.Commit.Hash
@@ -110,7 +132,7 @@ func wantedSource(ctx context.Context, s Streams, c *conn, app *v1alpha1.App, ab
 	}
 	repositories := access.Repositories{
 		Client:    c,
-		Secrets:   access.NewSecrets(kube, func(types.NamespacedName) {}),
+		Secrets:   access.NewSecrets(access.Always(kube), func(types.NamespacedName) {}),
 		Namespace: abideNamespace,
 	}
 	want, err := repositories.Want(ctx, app)

@@ -45,7 +45,7 @@ func (w *world) live(t *testing.T, app *v1alpha1.App, flags map[string][]string,
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := c.Apply(t.Context(), kind, u, false); err != nil {
+		if _, err := c.Apply(t.Context(), kind, u, cluster.Checking); err != nil {
 			t.Fatal(err)
 		}
 		inv.Entries = append(inv.Entries, v1alpha1.InventoryEntry{

@@ -11,12 +11,17 @@ import (
 
 	"abide.dev/abide/internal/object"
 	"abide.dev/abide/internal/render"
+	"abide.dev/abide/internal/render/helm"
+	"abide.dev/abide/internal/snapshot"
 	"abide.dev/abide/internal/snapshot/dirtree"
+	"abide.dev/abide/internal/worker"
 )
 
 type renderOptions struct {
 	dir, path string
 	explain   bool
+	values    []string // files on disk
+	helm      helm.Options
 }
 
 func newRender(s Streams) *cobra.Command {
@@ -26,10 +31,12 @@ func newRender(s Streams) *cobra.Command {
 		Short: "Print what a folder renders to, without a cluster",
 		Long: "Print the objects that abide renders a folder to. It needs no cluster, reads nothing\n" +
 			"outside the repository, and runs no program. Where the folder has a kustomization, the\n" +
-			"output is byte for byte that of kustomize build.\n\n" +
+			"output is byte for byte that of kustomize build; where it is a Helm chart, that of\n" +
+			"helm template --include-crds.\n\n" +
 			"DIR may be any folder of a Git working copy: what lies beside it in the same working\n" +
 			"copy can be used, as it can in Git. With --path, DIR is the root of the repository.",
-		Example: "  abide render apps/web/overlays/prod\n  abide render . --path apps/web --explain",
+		Example: "  abide render apps/web/overlays/prod\n  abide render . --path apps/web --explain\n" +
+			"  abide render charts/shop --release-name shop -n prod -f envs/prod.yaml",
 		Args: func(c *cobra.Command, args []string) error {
 			if len(args) != 1 {
 				return &exitError{exitUsage, fmt.Errorf("%s takes one folder, such as \".\"", c.CommandPath())}
@@ -46,6 +53,12 @@ func newRender(s Streams) *cobra.Command {
 	}
 	c.Flags().StringVar(&o.path, "path", "", "`path` of the folder or file in the repository whose root is DIR")
 	c.Flags().BoolVar(&o.explain, "explain", false, "say which renderer was chosen and why, what was read, and what was left out, instead of the objects")
+	f := c.Flags()
+	f.StringArrayVarP(&o.values, "values", "f", nil, "`file` of values for a chart, in the same repository; a later one overrides the former")
+	f.StringVar(&o.helm.ReleaseName, "release-name", "", "`name` of the release that a chart is rendered for (default \""+helm.DefaultReleaseName+"\")")
+	f.StringVarP(&o.helm.Namespace, "namespace", "n", "", "`namespace` that a chart is rendered for (default \""+helm.DefaultNamespace+"\")")
+	f.StringVar(&o.helm.KubeVersion, "kube-version", "", "`version` of Kubernetes that a chart is rendered for (default \""+helm.DefaultKubeVersion+"\")")
+	f.StringSliceVarP(&o.helm.APIVersions, "api-versions", "a", nil, "API `versions` that a chart finds, besides those that Helm knows")
 	return c
 }
 
@@ -62,7 +75,14 @@ func runRender(ctx context.Context, s Streams, o renderOptions) error {
 		return err
 	}
 	defer tree.Close()
-	res, err := render.Render(ctx, tree, render.Request{Path: path, Text: !o.explain})
+	for _, f := range o.values {
+		inTree, err := pathIn(root, f)
+		if err != nil {
+			return err
+		}
+		o.helm.ValuesFiles = append(o.helm.ValuesFiles, helm.ValuesFile{Path: inTree})
+	}
+	res, err := renderInWorker(ctx, tree, render.Request{Path: path, Text: !o.explain, Helm: &o.helm})
 	if o.explain {
 		explainRender(s, path, res, err)
 	}
@@ -81,6 +101,41 @@ func runRender(ctx context.Context, s Streams, o renderOptions) error {
 	}
 	_, err = s.Out.Write(b)
 	return err
+}
+
+// pathIn returns the path in the repository at root of a file on disk.
+func pathIn(root, file string) (string, error) {
+	real, err := filepath.EvalSymlinks(root)
+	if err != nil {
+		return "", err
+	}
+	if real, err = filepath.Abs(real); err != nil {
+		return "", err
+	}
+	// A link is followed in the repository, if it is in there; the folder it is
+	// in may be reached by one from outside.
+	abs, err := filepath.Abs(file)
+	if err != nil {
+		return "", err
+	}
+	if dir, err := filepath.EvalSymlinks(filepath.Dir(abs)); err == nil {
+		abs = filepath.Join(dir, filepath.Base(abs))
+	}
+	rel, err := filepath.Rel(real, abs)
+	if err != nil || !filepath.IsLocal(rel) {
+		return "", &exitError{exitUsage, fmt.Errorf("%s is not in %s: values are read from the same repository as the chart", file, root)}
+	}
+	return filepath.ToSlash(rel), nil
+}
+
+// renderInWorker renders as the controller does: in a bounded process.
+func renderInWorker(ctx context.Context, tree snapshot.Tree, req render.Request) (*render.Result, error) {
+	pool, err := worker.New(worker.Options{Parallel: 1})
+	if err != nil {
+		return nil, err
+	}
+	defer pool.Close()
+	return pool.Render(ctx, "", tree, req)
 }
 
 // workingCopy returns the root of the Git working copy that a folder or file is
@@ -142,6 +197,10 @@ func explainRender(s Streams, path string, res *render.Result, failed error) {
 	section(fmt.Sprintf("Renders to (%s)", count(len(res.Objects), "object")), len(res.Objects), func(i int) string {
 		o := res.Objects[i]
 		return strings.TrimRight(object.KeyOf(o.Unstructured).String()+"  "+place(o.Origin), " ")
+	})
+	section(fmt.Sprintf("Apart from these (%s)", count(len(res.Hooks), "hook")), len(res.Hooks), func(i int) string {
+		h := res.Hooks[i]
+		return fmt.Sprintf("%s  %s  %s", object.KeyOf(h.Object.Unstructured), strings.Join(h.Events, ","), place(h.Object.Origin))
 	})
 }
 

@@ -40,6 +40,13 @@ func printStatus(w io.Writer, st style, f facts) {
 	if s.State != "" {
 		row("objects", f.objects())
 	}
+	for i, h := range s.Hooks {
+		name := ""
+		if i == 0 {
+			name = "not run"
+		}
+		row(name, clean("hook "+h.Object+" ("+strings.Join(h.Events, ", ")+")"))
+	}
 	if f.pause != nil {
 		row("paused", clean("by "+pausedBy(f.pause, f.now)))
 	}
@@ -203,7 +210,8 @@ var inRepository = map[string]bool{
 	fault.NoObjects: true, fault.TooLarge: true, fault.TooManyObjects: true, fault.TooDeep: true,
 	fault.InvalidIgnoreFile: true, fault.HelmNotSupported: true, fault.InvalidKustomization: true,
 	fault.KustomizationCycle: true, fault.RemoteBaseNotAllowed: true, fault.PluginNotAllowed: true,
-	fault.KustomizeFailed: true, fault.SubmoduleNotSupported: true,
+	fault.KustomizeFailed: true, fault.SubmoduleNotSupported: true, fault.NestedChart: true,
+	fault.InvalidChart: true, fault.MissingDependency: true, fault.RemoteSchemaNotAllowed: true, fault.HelmFailed: true,
 }
 
 // next lists what to do, the likeliest first.

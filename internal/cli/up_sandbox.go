@@ -117,7 +117,7 @@ func applyManifests(ctx context.Context, cfg *rest.Config, objs []*unstructured.
 		if err != nil {
 			return err
 		}
-		if _, err := c.Apply(ctx, k, u, false); err != nil {
+		if _, err := c.Apply(ctx, k, u, cluster.Checking); err != nil {
 			return fmt.Errorf("applying %s %s: %w", u.GetKind(), u.GetName(), err)
 		}
 	}

@@ -48,19 +48,35 @@ func (c *Client) Get(ctx context.Context, k Kind, namespace, name string) (*unst
 	return decode(raw)
 }
 
-// Apply applies an object server-side, conflicts forced. With dryRun the server
-// does all but store it.
-func (c *Client) Apply(ctx context.Context, k Kind, u *unstructured.Unstructured, dryRun bool) (Applied, error) {
+// Mode is how an object is applied.
+type Mode int
+
+const (
+	// DryRun has the server do all but store the object.
+	DryRun Mode = iota
+	// Checking refuses fields that the kind does not have.
+	Checking
+	// Checked is for an object that has just passed a dry run: that found out of
+	// unknown and repeated fields, for which the server decodes it a second time.
+	Checked
+)
+
+// Apply applies an object server-side, conflicts forced.
+func (c *Client) Apply(ctx context.Context, k Kind, u *unstructured.Unstructured, mode Mode) (Applied, error) {
 	manifest, err := json.Marshal(u.Object)
 	if err != nil {
 		return Applied{}, fmt.Errorf("encoding: %w", err)
 	}
+	validation := "Strict"
+	if mode == Checked {
+		validation = "Ignore"
+	}
 	r := c.at(c.rest.Patch(types.ApplyPatchType), k, u.GetNamespace(), u.GetName()).
 		Param("fieldManager", v1alpha1.FieldManager).
 		Param("force", "true").
-		Param("fieldValidation", "Strict").
+		Param("fieldValidation", validation).
 		Body(manifest)
-	if dryRun {
+	if mode == DryRun {
 		r = r.Param("dryRun", metav1.DryRunAll)
 	}
 	var code int

@@ -72,16 +72,16 @@ func conf() *unstructured.Unstructured {
 const live = `{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"c","namespace":"ns","uid":"u"}}`
 
 func TestApply(t *testing.T) {
-	for _, dryRun := range []bool{false, true} {
+	for mode, validation := range map[Mode]string{DryRun: "Strict", Checking: "Strict", Checked: "Ignore"} {
 		for code, created := range map[int]bool{200: false, 201: true} {
 			c, got := server(t, code, live)
-			a, err := controller(t, c).Apply(t.Context(), configMaps, conf(), dryRun)
+			a, err := controller(t, c).Apply(t.Context(), configMaps, conf(), mode)
 			if err != nil || a.Created != created || a.Object.GetUID() != "u" {
 				t.Errorf("%+v, %v", a, err)
 			}
 			r := (*got)[0]
-			query := url.Values{"fieldManager": {"abide"}, "force": {"true"}, "fieldValidation": {"Strict"}, "timeout": {"1m0s"}}
-			if dryRun {
+			query := url.Values{"fieldManager": {"abide"}, "force": {"true"}, "fieldValidation": {validation}, "timeout": {"1m0s"}}
+			if mode == DryRun {
 				query["dryRun"] = []string{"All"}
 			}
 			if r.Method != "PATCH" || r.Path != "/api/v1/namespaces/ns/configmaps/c" || !strings.HasPrefix(r.ContentType, "application/apply-patch") || r.User != "" {
@@ -199,7 +199,7 @@ func TestErrors(t *testing.T) {
 	c, _ := server(t, 403, `{"apiVersion":"v1","kind":"Status","status":"Failure","message":"you may not","reason":"Forbidden","code":403}`)
 	cl := controller(t, c)
 	_, get := cl.Get(t.Context(), configMaps, "ns", "c")
-	_, apply := cl.Apply(t.Context(), configMaps, conf(), false)
+	_, apply := cl.Apply(t.Context(), configMaps, conf(), Checking)
 	_, replace := cl.Replace(t.Context(), configMaps, conf(), false)
 	for name, err := range map[string]error{
 		"get": get, "apply": apply, "replace": replace,
@@ -239,7 +239,7 @@ func TestIdentities(t *testing.T) {
 	if again, err := c.AsTenant("team"); err != nil || again != tenant {
 		t.Error("a client of its own for each call")
 	}
-	if _, err := tenant.Apply(t.Context(), configMaps, conf(), false); err != nil {
+	if _, err := tenant.Apply(t.Context(), configMaps, conf(), Checking); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := tenant.Get(t.Context(), configMaps, "ns", "c"); err != nil {

@@ -8,6 +8,7 @@ import (
 
 	"k8s.io/client-go/discovery"
 	"k8s.io/client-go/dynamic"
+	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/rest"
 
@@ -66,6 +67,20 @@ func (c *Cluster) AsTenant(namespace string) (*Client, error) {
 		return nil, fmt.Errorf("an identity needs a namespace")
 	}
 	return c.client(namespace)
+}
+
+// Clientset returns a client for lists and watches of Kubernetes' own kinds that
+// acts as the identity of a namespace; as the controller if it is empty.
+func (c *Cluster) Clientset(namespace string) (kubernetes.Interface, error) {
+	cfg := rest.CopyConfig(c.cfg)
+	if namespace != "" {
+		cfg.Impersonate = rest.ImpersonationConfig{UserName: Username(namespace)}
+	}
+	set, err := kubernetes.NewForConfig(cfg)
+	if err != nil {
+		return nil, fmt.Errorf("client of %s: %w", cfg.Host, err)
+	}
+	return set, nil
 }
 
 // requestTimeout bounds a single request: an admission webhook that hangs must

@@ -3,6 +3,8 @@ package cluster
 import (
 	"context"
 	"fmt"
+	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -27,7 +29,8 @@ func (k Kind) GVR() schema.GroupVersionResource {
 // Kinds are the kinds that an API server knows, as of the last look. It is safe
 // for concurrent use.
 type Kinds struct {
-	list func() (lists []*metav1.APIResourceList, down map[schema.GroupVersion]error, err error)
+	list    func() (lists []*metav1.APIResourceList, down map[schema.GroupVersion]error, err error)
+	version func() (string, error)
 
 	refreshing sync.Mutex
 
@@ -35,17 +38,63 @@ type Kinds struct {
 	kinds map[schema.GroupVersionKind]Kind
 	down  map[schema.GroupVersion]bool // that could not be asked
 	at    time.Time                    // when the look began that brought kinds
+	caps  Capabilities
+}
+
+// Capabilities are what a chart may ask of a cluster.
+type Capabilities struct {
+	// KubeVersion is the version of the API server, such as v1.37.2.
+	KubeVersion string
+	// APIVersions are what it serves, as group/version and group/version/Kind, in
+	// order. They must not be changed.
+	APIVersions []string
 }
 
 func newKinds(d *discovery.DiscoveryClient) *Kinds {
-	return &Kinds{list: func() ([]*metav1.APIResourceList, map[schema.GroupVersion]error, error) {
+	k := &Kinds{version: func() (string, error) {
+		v, err := d.ServerVersion()
+		if err != nil {
+			return "", err
+		}
+		return v.GitVersion, nil
+	}}
+	k.list = func() ([]*metav1.APIResourceList, map[schema.GroupVersion]error, error) {
 		_, lists, err := d.ServerGroupsAndResources()
 		// An aggregated API that is down hides its own kinds only.
 		if down, partial := discovery.GroupDiscoveryFailedErrorGroups(err); partial {
 			return lists, down, nil
 		}
 		return lists, nil, err
-	}}
+	}
+	return k
+}
+
+// Capabilities are those of the last look; the version of the server is asked
+// for after each, by the first who wants to know.
+func (k *Kinds) Capabilities() (Capabilities, error) {
+	k.refreshing.Lock()
+	defer k.refreshing.Unlock()
+	k.mu.RLock()
+	caps, kinds := k.caps, k.kinds
+	k.mu.RUnlock()
+	var err error
+	if caps.KubeVersion == "" {
+		if caps.KubeVersion, err = k.version(); err != nil {
+			return Capabilities{}, fmt.Errorf("asking the API server for its version: %w", err)
+		}
+	}
+	if caps.APIVersions == nil {
+		served := map[string]bool{}
+		for gvk := range kinds {
+			gv := gvk.GroupVersion().String()
+			served[gv], served[gv+"/"+gvk.Kind] = true, true
+		}
+		caps.APIVersions = slices.Sorted(maps.Keys(served))
+	}
+	k.mu.Lock()
+	k.caps = caps
+	k.mu.Unlock()
+	return caps, nil
 }
 
 // Lookup returns a kind if it was known at the last look.
@@ -131,6 +180,7 @@ func (k *Kinds) Refresh(ctx context.Context, since time.Time) error {
 		}
 	}
 	k.kinds, k.down, k.at = kinds, hidden, began
+	k.caps = Capabilities{} // which are asked for by few
 	return nil
 }
 

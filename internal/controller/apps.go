@@ -15,6 +15,7 @@ import (
 	"k8s.io/client-go/tools/events"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
+	"sigs.k8s.io/controller-runtime/pkg/handler"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"abide.dev/abide/api/v1alpha1"
@@ -23,6 +24,7 @@ import (
 	"abide.dev/abide/internal/object"
 	"abide.dev/abide/internal/pipeline"
 	"abide.dev/abide/internal/report"
+	"abide.dev/abide/internal/slots"
 	"abide.dev/abide/internal/source"
 )
 
@@ -33,6 +35,7 @@ type Apps struct {
 	Hub          *source.Hub
 	Claims       *claims.Claims
 	Repositories *access.Repositories
+	Values       *access.Values
 	Refs         *Refs
 	Waker        *Waker
 	Events       events.EventRecorder
@@ -41,6 +44,10 @@ type Apps struct {
 	// Observed is told the outcome of each run, for metrics and for those who
 	// show what happens; it may be nil.
 	Observed func(app object.App, out *pipeline.Outcome, took time.Duration)
+
+	// Turns bounds the runs that are under way and not held up by anything; it may
+	// be nil.
+	Turns *slots.Slots
 
 	// Prepare reads what has to be known before the first run; it is tried again
 	// until it succeeds.
@@ -87,6 +94,13 @@ func (a *Apps) Reconcile(ctx context.Context, req reconcile.Request) (reconcile.
 			return reconcile.Result{}, client.IgnoreNotFound(err)
 		}
 	}
+	if a.Turns != nil {
+		release, err := a.Turns.Take(ctx)
+		if err != nil {
+			return reconcile.Result{}, nil // going down
+		}
+		defer release()
+	}
 	a.restoreStatus(id, &app)
 	a.begins(id)
 	defer a.ends(id)
@@ -109,10 +123,10 @@ func (a *Apps) Reconcile(ctx context.Context, req reconcile.Request) (reconcile.
 		if err := a.release(ctx, id, &app); !apierrors.IsConflict(err) {
 			return reconcile.Result{}, err
 		}
-		return reconcile.Result{RequeueAfter: cacheBehind}, nil
+		return later(cacheBehind), nil
 	}
 	if most := passing(&app); out.Passing && a.passes(id) < most {
-		return reconcile.Result{RequeueAfter: most}, nil
+		return later(most), nil
 	}
 	if err := a.writeStatus(ctx, id, &app, &out); err != nil {
 		return reconcile.Result{}, client.IgnoreNotFound(err)
@@ -123,7 +137,20 @@ func (a *Apps) Reconcile(ctx context.Context, req reconcile.Request) (reconcile.
 	if out.State == v1alpha1.StateInSync && out.Err == nil && out.Again == 0 {
 		a.steadyAt(id, refKeyOf(&app), out.Reported)
 	}
-	return reconcile.Result{RequeueAfter: out.Again}, nil
+	return later(out.Again), nil
+}
+
+// retries is the priority of what is tried again: a drift and a fresh commit,
+// which have none, go before it, and it before what a restart has looked at.
+const retries = handler.LowPriority / 2
+
+// later has a run again after d; not at all if that is zero.
+func later(d time.Duration) reconcile.Result {
+	if d == 0 {
+		return reconcile.Result{}
+	}
+	priority := retries
+	return reconcile.Result{RequeueAfter: d, Priority: &priority}
 }
 
 // cacheBehind is how long to wait for the cache to see what was just written.
@@ -204,6 +231,9 @@ func (a *Apps) run(ctx context.Context, id object.App, app *v1alpha1.App) pipeli
 	var err error
 	if in.Pause, in.Approvals, err = a.acts(ctx, id); err != nil {
 		return a.Pipeline.Fail(ctx, in, err)
+	}
+	if app.DeletionTimestamp == nil {
+		in.Values, in.ValuesErr = a.Values.Of(ctx, app)
 	}
 	in.Progress = func(out *pipeline.Outcome) {
 		if err := a.writeStatus(ctx, id, app, out); err != nil {
@@ -346,6 +376,7 @@ func (a *Apps) patchFinalizer(ctx context.Context, app, base *v1alpha1.App) erro
 
 func (a *Apps) forget(id object.App) {
 	a.Hub.Forget(id.String())
+	a.Values.Forget(id)
 	a.Pipeline.Forget(id)
 	a.mu.Lock()
 	delete(a.written, id)

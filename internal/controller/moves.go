@@ -132,7 +132,7 @@ func (m *Moves) concerned(ctx context.Context, g move, member object.App) (map[o
 	}
 	changes := make([]render.Changed, len(diff))
 	for i := range diff {
-		changes[i] = render.Changed{Path: diff[i].Path, Listing: listing(diff[i].From, diff[i].To)}
+		changes[i] = render.Changed{Path: diff[i].Path, Listing: listing(diff[i].From, diff[i].To), Top: diff[i].Top}
 	}
 	return m.Index.Concerned(changes), true
 }

@@ -25,6 +25,7 @@ import (
 type RepositoryStatus struct {
 	Client       client.Client
 	Repositories *access.Repositories
+	Secrets      *access.Secrets // that Repositories name
 	Hub          *source.Hub
 	Waker        *Waker
 	Again        func(types.NamespacedName) // has a Repository reconciled again
@@ -42,6 +43,7 @@ func (r *RepositoryStatus) Reconcile(ctx context.Context, req reconcile.Request)
 	if err := r.Client.Get(ctx, req.NamespacedName, &repo); err != nil {
 		if client.IgnoreNotFound(err) == nil {
 			r.changed(ctx, req.NamespacedName, "")
+			r.Secrets.Leave(req.String())
 			return reconcile.Result{}, nil
 		}
 		return reconcile.Result{}, err
@@ -51,7 +53,9 @@ func (r *RepositoryStatus) Reconcile(ctx context.Context, req reconcile.Request)
 		ObservedGeneration: repo.Generation, LastTransitionTime: metav1.NewTime(r.Now()).Rfc3339Copy(),
 	}
 	settings := fmt.Sprintf("%d", repo.Generation)
+	var used []types.NamespacedName
 	if repo.Spec.SecretRef != nil {
+		used = append(used, types.NamespacedName{Namespace: repo.Namespace, Name: repo.Spec.SecretRef.Name})
 		c, err := r.Repositories.Credentials(ctx, &repo)
 		settings += " " + c.ID
 		ready.Message = "the credentials in Secret " + repo.Spec.SecretRef.Name + " can be read"
@@ -63,6 +67,7 @@ func (r *RepositoryStatus) Reconcile(ctx context.Context, req reconcile.Request)
 		ready.Status, ready.Reason = metav1.ConditionFalse, "NotAllowed"
 		ready.Message = fmt.Sprintf("allowedNamespaces has no effect here: only a Repository in namespace %s may allow other namespaces", r.Repositories.Namespace)
 	}
+	r.Secrets.Leave(req.String(), used...)
 	r.changed(ctx, req.NamespacedName, settings)
 	if err := r.refresh(ctx, req.NamespacedName, &repo); err != nil {
 		return reconcile.Result{}, err

@@ -108,13 +108,12 @@ func Objects(app *v1alpha1.App, rendered []render.Object, scopes Scopes) ([]Obje
 	out := make([]Object, 0, len(rendered))
 	seen := make(map[object.Key]bool, len(rendered))
 	for i := range rendered {
-		o, err := prepare(app, &rendered[i], scopes)
-		if err == nil && seen[o.Key] {
-			err = errors.New("the App has this object twice once spec.target.namespace is filled in")
-		}
+		o, err := Prepare(app, &rendered[i], scopes)
 		if err != nil {
-			at := rendered[i].Origin
-			return nil, &apply.ObjectError{Key: object.KeyOf(o.Unstructured), File: at.File, Line: at.Line, Err: err}
+			return nil, err
+		}
+		if seen[o.Key] {
+			return nil, Twice(o.Key, &rendered[i])
 		}
 		seen[o.Key] = true
 		out = append(out, o)
@@ -122,22 +121,48 @@ func Objects(app *v1alpha1.App, rendered []render.Object, scopes Scopes) ([]Obje
 	return out, nil
 }
 
-func prepare(app *v1alpha1.App, rendered *render.Object, scopes Scopes) (Object, error) {
-	o := Object{Unstructured: rendered.DeepCopy(), Origin: rendered.Origin}
-	if err := object.Normalise(o.Unstructured); err != nil {
-		return o, err
-	}
-	namespaced, known := scopes[o.GroupVersionKind().GroupKind()]
+// Twice is the fault of a rendered object whose key another one of its App has.
+func Twice(k object.Key, rendered *render.Object) error {
+	return fault(k, rendered, errors.New("the App has this object twice once spec.target.namespace is filled in"))
+}
+
+func fault(k object.Key, rendered *render.Object, err error) error {
+	return &apply.ObjectError{Key: k, File: rendered.Origin.File, Line: rendered.Origin.Line, Err: err}
+}
+
+// Key is the key that Prepare gives a rendered object, without the cost of the
+// rest.
+func Key(app *v1alpha1.App, rendered *render.Object, scopes Scopes) object.Key {
+	k := object.KeyOf(rendered.Unstructured)
+	namespaced, known := scopes[k.GroupKind()]
 	switch {
 	case known && !namespaced:
-		unstructured.RemoveNestedField(o.Object, "metadata", "namespace")
-	case o.GetNamespace() == "" && app.Spec.Target.Namespace != "":
-		o.SetNamespace(app.Spec.Target.Namespace)
-	case o.GetNamespace() == "" && known:
-		return o, errors.New("it names no namespace, and neither does the App: set spec.target.namespace")
+		k.Namespace = ""
+	case k.Namespace == "":
+		k.Namespace = app.Spec.Target.Namespace
 	}
-	o.Key = object.KeyOf(o.Unstructured)
-	var err error
-	o.Rules, err = object.RulesOf(o.Unstructured)
-	return o, err
+	return k
+}
+
+// Prepare makes of one rendered object what is applied.
+func Prepare(app *v1alpha1.App, rendered *render.Object, scopes Scopes) (Object, error) {
+	o := Object{Unstructured: rendered.DeepCopy(), Key: Key(app, rendered, scopes), Origin: rendered.Origin}
+	if err := object.Normalise(o.Unstructured); err != nil {
+		return o, fault(o.Key, rendered, err)
+	}
+	switch {
+	case o.Key.Namespace == "":
+		unstructured.RemoveNestedField(o.Object, "metadata", "namespace")
+		if scopes[o.Key.GroupKind()] {
+			return o, fault(o.Key, rendered, errors.New("it names no namespace, and neither does the App: set spec.target.namespace"))
+		}
+	case o.Key.Namespace != o.GetNamespace():
+		o.SetNamespace(o.Key.Namespace)
+	}
+	rules, err := object.RulesOf(o.Unstructured)
+	if err != nil {
+		return o, fault(o.Key, rendered, err)
+	}
+	o.Rules = rules
+	return o, nil
 }

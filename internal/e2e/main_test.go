@@ -8,8 +8,10 @@ import (
 	ctrllog "sigs.k8s.io/controller-runtime/pkg/log"
 
 	"abide.dev/abide/internal/cli"
+	"abide.dev/abide/internal/render"
 	"abide.dev/abide/internal/sandboxtest"
 	"abide.dev/abide/internal/source/git"
+	"abide.dev/abide/internal/worker"
 )
 
 // asAbide makes the test binary be the abide program: what is tested is then
@@ -17,6 +19,9 @@ import (
 const asAbide = "ABIDE_E2E_PROGRAM"
 
 func TestMain(m *testing.M) {
+	if handled, code := worker.Helper(os.Args, render.Render); handled {
+		os.Exit(code)
+	}
 	if handled, code := git.Helper(os.Args); handled {
 		os.Exit(code)
 	}

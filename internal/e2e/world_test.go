@@ -91,7 +91,7 @@ func installKinds(t *testing.T, cfg *rest.Config) {
 	must(t, err)
 	must(t, kube.Kinds.Refresh(t.Context(), time.Time{}))
 	for _, u := range crds {
-		_, err := c.Apply(t.Context(), cluster.CustomResourceDefinitions, u, false)
+		_, err := c.Apply(t.Context(), cluster.CustomResourceDefinitions, u, cluster.Checking)
 		must(t, err)
 	}
 	eventually(t, "abide's kinds are served", func() error {

@@ -39,14 +39,18 @@ import (
 	"abide.dev/abide/internal/observe"
 	"abide.dev/abide/internal/pipeline"
 	"abide.dev/abide/internal/render"
+	"abide.dev/abide/internal/slots"
 	"abide.dev/abide/internal/source"
 	"abide.dev/abide/internal/source/git"
 	"abide.dev/abide/internal/store"
+	"abide.dev/abide/internal/worker"
 )
 
 // The engine's own measure of how much to do at once.
 const (
-	concurrentApps     = 16
+	concurrentApps     = 16 // and as many again, thrice, that something holds up
+	heldUpApps         = 3 * concurrentApps
+	heldUpAfter        = 5 * time.Second
 	parallelRequests   = 32
 	shutdownGrace      = 10 * time.Second
 	renderCacheObjects = 50_000
@@ -128,8 +132,13 @@ func (e *Engine) open(ctx context.Context, o Options) error {
 	if e.mgr, err = newManager(o); err != nil {
 		return err
 	}
+	renders, err := worker.New(worker.Options{Spare: true, Log: o.Log})
+	if err != nil {
+		return err
+	}
+	e.closes = append(e.closes, renders.Close)
 	e.own = o.Namespace
-	e.hub, err = wire(ctx, o, e.mgr, gits, e.kube)
+	e.hub, err = wire(ctx, o, e.mgr, gits, e.kube, renders)
 	return err
 }
 
@@ -208,7 +217,7 @@ func newManager(o Options) (manager.Manager, error) {
 }
 
 // wire makes every part and tells it of the others.
-func wire(ctx context.Context, o Options, mgr manager.Manager, gits *git.Store, kube *cluster.Cluster) (*source.Hub, error) {
+func wire(ctx context.Context, o Options, mgr manager.Manager, gits *git.Store, kube *cluster.Cluster, renders *worker.Pool) (*source.Hub, error) {
 	clientset, err := kubernetes.NewForConfigAndClient(mgr.GetConfig(), mgr.GetHTTPClient())
 	if err != nil {
 		return nil, err
@@ -239,13 +248,14 @@ func wire(ctx context.Context, o Options, mgr manager.Manager, gits *git.Store, 
 	})
 	moves.Hub = hub
 	repositories := &access.Repositories{Client: mgr.GetClient(), Namespace: o.Namespace}
-	secrets := access.NewSecrets(clientset, func(types.NamespacedName) {
+	secrets := access.NewSecrets(access.Always(clientset), func(types.NamespacedName) {
 		wakeAll(ctx, mgr.GetClient(), repoWaker, o.Log)
 	})
 	repositories.Secrets = secrets
+	values := newValues(kube, o.Namespace, waker)
 	pipe := &pipeline.Pipeline{
 		Source:      hubSource{hub},
-		Renders:     render.NewCache(render.CacheLimits{Objects: renderCacheObjects, Bytes: renderCacheBytes}),
+		Renders:     render.NewCache(render.CacheLimits{Objects: renderCacheObjects, Bytes: renderCacheBytes}, renders.Render),
 		Cluster:     kube,
 		Tracker:     tracker,
 		Index:       index,
@@ -257,22 +267,46 @@ func wire(ctx context.Context, o Options, mgr manager.Manager, gits *git.Store, 
 		Log:         o.Log,
 	}
 	apps.Client, apps.Pipeline, apps.Hub, apps.Claims = mgr.GetClient(), pipe, hub, judged
-	apps.Repositories, apps.Refs = repositories, refs
-	apps.Events, apps.Now, apps.Log, apps.Observed = mgr.GetEventRecorder("abide"), time.Now, o.Log, o.Outcome
+	apps.Repositories, apps.Values, apps.Refs = repositories, values, refs
+	recorder := newPacedEvents(mgr.GetEventRecorder("abide"), mgr.GetScheme(), o.Log)
+	apps.Turns = slots.New(concurrentApps, heldUpAfter)
+	apps.Events, apps.Now, apps.Log, apps.Observed = recorder, time.Now, o.Log, o.Outcome
 	apps.Prepare = func(ctx context.Context) error {
 		return errors.Join(
 			kube.Kinds.Refresh(ctx, time.Time{}), inventories.Load(ctx), refs.Load(ctx))
 	}
 	repos := &controller.RepositoryStatus{
-		Client: mgr.GetClient(), Repositories: repositories, Hub: hub, Waker: waker,
+		Client: mgr.GetClient(), Repositories: repositories, Secrets: secrets, Hub: hub, Waker: waker,
 		Again: repoWaker.WakeName, Now: time.Now, Log: o.Log,
 	}
-	for _, run := range []manager.RunnableFunc{tracker.Run, secrets.Start, refs.Start, moves.Start, untilDone(hub.Run)} {
+	for _, run := range []manager.RunnableFunc{tracker.Run, secrets.Start, values.ConfigMaps.Start, values.Secrets.Start, refs.Start, moves.Start, recorder.Start, untilDone(hub.Run)} {
 		if err := mgr.Add(run); err != nil {
 			return nil, err
 		}
 	}
-	return hub, controller.Setup(ctx, mgr, apps, repos, repoWaker, concurrentApps)
+	return hub, controller.Setup(ctx, mgr, apps, repos, repoWaker, concurrentApps+heldUpApps)
+}
+
+// newValues returns the ConfigMaps and Secrets that Apps take values from, read
+// as the identity that each App acts as.
+func newValues(kube *cluster.Cluster, own string, waker *controller.Waker) *access.Values {
+	clients := func(namespace string) (kubernetes.Interface, error) {
+		if namespace == own {
+			namespace = ""
+		}
+		return kube.Clientset(namespace)
+	}
+	v := &access.Values{}
+	wake := func(users []string) {
+		for _, u := range users {
+			if app, ok := object.ParseApp(u); ok {
+				waker.Wake(app)
+			}
+		}
+	}
+	v.ConfigMaps = access.NewConfigMaps(clients, func(n types.NamespacedName) { wake(v.ConfigMaps.Users(n)) })
+	v.Secrets = access.NewSecrets(clients, func(n types.NamespacedName) { wake(v.Secrets.Users(n)) })
+	return v
 }
 
 // untilDone makes of a function that returns its context's error one that

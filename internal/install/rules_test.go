@@ -27,6 +27,7 @@ const (
 	msgTagGit     = "tag is not a name that Git allows (see git help check-ref-format)"
 	msgCommit     = "commit is a full hash of 40 (or 64) lower-case hexadecimal digits"
 	msgNamespace  = "namespace is the name of a Kubernetes namespace: lower-case letters, digits and dashes"
+	msgRelease    = "releaseName has lower-case letters, digits, dashes and dots, as Helm has it"
 	msgURL        = "url is a Git URL or a prefix of one; it has no spaces and does not start with a dash"
 	msgURLHelper  = "url must not name a Git remote helper (such as ext::): use https:// or ssh://"
 	msgURLSecret  = "url must not contain a password: put it in a Secret and name that Secret in spec.secretRef"
@@ -68,6 +69,10 @@ var ruleRows = []ruleRow{
 	{"App", "spec.source.path", "/envs", msgPathRoot},
 	{"App", "spec.source.path", "envs/../../x", msgPathUp},
 	{"App", "spec.source.path", "..", msgPathUp},
+
+	{"App", "spec.render.helm.releaseName", "shop-1.x", ""},
+	{"App", "spec.render.helm.releaseName", "Shop", msgRelease},
+	{"App", "spec.render.helm.releaseName", "shop-", msgRelease},
 
 	{"App", "spec.source.ref", ref("branch", "release/1.2"), ""},
 	{"App", "spec.source.ref", ref("tag", "v1.2.3+build.4"), ""},

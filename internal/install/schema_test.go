@@ -16,6 +16,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/client-go/dynamic"
 
 	"abide.dev/abide/internal/install"
 )
@@ -37,11 +38,16 @@ var (
 		"status.conditions": map[string]any{
 			"type": "T", "status": "True", "reason": "R", "message": "", "lastTransitionTime": "2020-01-01T00:00:00Z",
 		},
-		"status.objects.attention": map[string]any{"object": "o", "reason": "r"},
-		"entries":                  map[string]any{"version": "v1", "kind": "ConfigMap", "name": "n"},
-		"recent":                   "0123456789abcdef",
-		"entries.[].flags":         "NoPrune",
-		"spec.allowedNamespaces":   "n",
+		"status.objects.attention":     map[string]any{"object": "o", "reason": "r"},
+		"status.hooks":                 map[string]any{"object": "o"},
+		"status.hooks.[].events":       "pre-install",
+		"spec.render.helm.apiVersions": "v1",
+		"spec.render.helm.valuesFiles": map[string]any{"path": "p"},
+		"spec.render.helm.valuesFrom":  map[string]any{"kind": "Secret", "name": "n"},
+		"entries":                      map[string]any{"version": "v1", "kind": "ConfigMap", "name": "n"},
+		"recent":                       "0123456789abcdef",
+		"entries.[].flags":             "NoPrune",
+		"spec.allowedNamespaces":       "n",
 	}
 	parents = map[string]any{
 		"status.plan":    map[string]any{"digest": "d", "gate": "g"},
@@ -208,7 +214,7 @@ func TestBounds(t *testing.T) {
 			tried[c.what]++
 			switch {
 			case c.what == "default":
-				got, _, _ := unstructured.NestedFieldNoCopy(made.Object, c.path...)
+				got := defaulted(t, client, kind, made, c.path)
 				if m, ok := c.bad.(map[string]any); ok && len(m) == 0 {
 					if _, ok := got.(map[string]any); !ok { // filled by the defaults in it
 						t.Errorf("%s is not filled in", c)
@@ -240,6 +246,38 @@ func TestBounds(t *testing.T) {
 			t.Errorf("no %s was found in the CRDs", what)
 		}
 	}
+}
+
+// defaulted is what the server fills in at path. Where what it is in is left
+// out of the least object, it is asked with the least of that.
+func defaulted(t *testing.T, client dynamic.ResourceInterface, kind string, made *unstructured.Unstructured, path []string) any {
+	t.Helper()
+	if got, ok, _ := unstructured.NestedFieldNoCopy(made.Object, path...); ok || path[0] == "status" {
+		return got
+	}
+	u := object(t, minimal[kind])
+	u.SetName("y")
+	set(u.Object, "", path, "replaced")
+	set(u.Object, "", path, nil)
+	u, err := client.Create(t.Context(), u, dryRun)
+	if err != nil {
+		t.Error(err)
+		return nil
+	}
+	return at(u.Object, path)
+}
+
+// at is the value at path, in the first item of each list on the way.
+func at(v any, path []string) any {
+	for _, name := range path {
+		switch c := v.(type) {
+		case map[string]any:
+			v = c[name]
+		case []any:
+			v = c[0]
+		}
+	}
+	return v
 }
 
 // causes are what the server objects to.

@@ -4,9 +4,6 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/hex"
-	"encoding/json"
-	"maps"
-	"slices"
 	"strings"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -58,7 +55,12 @@ func Fingerprint(u *unstructured.Unstructured) Print {
 	if own == nil {
 		return Print{}
 	}
-	sum := sha256.Sum256(appendOwned(nil, own, u.Object, others))
+	e := encoders.Get().(*encoder)
+	defer e.free()
+	w := walk{encoder: e, b: e.walked[:0]}
+	w.owned(own, u.Object, others)
+	e.walked = w.b
+	sum := sha256.Sum256(w.b)
 	p.Fingerprint = hex.EncodeToString(sum[:16])
 	return p
 }
@@ -70,37 +72,45 @@ func wholeObject(entry map[string]any) bool {
 	return sub == ""
 }
 
-// appendOwned walks the tree of owned fields beside the value and appends what
-// is hashed of it to b.
-func appendOwned(b []byte, own map[string]any, v any, others []map[string]any) []byte {
-	list := newItems(v)
-	for _, k := range slices.Sorted(maps.Keys(own)) {
-		b = binary.AppendUvarint(b, uint64(len(k)))
-		b = append(b, k...)
+// walk collects what is hashed.
+type walk struct {
+	*encoder
+	b []byte
+}
+
+// owned walks the tree of owned fields beside the value and adds what is hashed
+// of it.
+func (w *walk) owned(own map[string]any, v any, others []map[string]any) {
+	list := newItems(v, w.encoder)
+	from, to := w.sorted(own)
+	for i := from; i < to; i++ {
+		k := w.keys[i]
+		w.b = binary.AppendUvarint(w.b, uint64(len(k)))
+		w.b = append(w.b, k...)
 		if k == "." {
 			continue
 		}
-		child, present := child(v, list, k)
+		child, present := child(v, &list, k)
 		if !present {
-			b = append(b, 'n')
+			w.b = append(w.b, 'n')
 			continue
 		}
 		below := descend(others, k)
 		if sub, _ := own[k].(map[string]any); len(sub) > 0 {
-			b = append(b, '{')
-			b = appendOwned(b, sub, child, below)
-			b = append(b, '}')
+			w.b = append(w.b, '{')
+			w.owned(sub, child, below)
+			w.b = append(w.b, '}')
 			continue
 		}
-		text, err := json.Marshal(without(child, below))
+		text, err := w.value(without(child, below))
 		if err != nil { // a value that came as JSON is JSON
 			text = nil
 		}
-		b = append(b, '=')
-		b = binary.AppendUvarint(b, uint64(len(text)))
-		b = append(b, text...)
+		w.b = append(w.b, '=')
+		w.b = binary.AppendUvarint(w.b, uint64(len(text)))
+		w.b = append(w.b, text...)
 	}
-	return b
+	w.pop(from)
 }
 
 // descend returns what the trees hold below k.
@@ -150,7 +160,7 @@ func without(v any, trees []map[string]any) any {
 		}
 		return out
 	case []any:
-		list, gone := newItems(v), map[int]bool{}
+		list, gone := newItems(v, new(encoder)), map[int]bool{}
 		for _, t := range trees {
 			for element := range t {
 				if i, ok := list.find(element); ok {

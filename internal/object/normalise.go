@@ -4,7 +4,6 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/hex"
-	"encoding/json"
 	"fmt"
 	"maps"
 	"slices"
@@ -100,7 +99,9 @@ func foldStringData(u *unstructured.Unstructured) error {
 // Hash is the hash of an object's content: equal for equal JSON values,
 // whatever the order of their fields was.
 func Hash(u *unstructured.Unstructured) (string, error) {
-	b, err := json.Marshal(u.Object) // map keys are sorted
+	e := encoders.Get().(*encoder)
+	defer e.free()
+	b, err := e.value(u.Object) // map keys are sorted
 	if err != nil {
 		return "", fmt.Errorf("hash of %s: %w", KeyOf(u), err)
 	}

@@ -2,6 +2,7 @@ package object
 
 import (
 	"fmt"
+	"strings"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -21,14 +22,22 @@ type Rules struct {
 	Ignore bool
 }
 
-// RulesOf reads the annotations abide.dev/prune and abide.dev/apply. A value
-// that is not known is an error: a typing mistake in a protection must not
-// pass for no protection.
+// helmPolicy is the annotation with which charts protect an object: "keep" is
+// the only value that Helm knows, and others mean nothing to it either
+// (https://helm.sh/docs/howto/charts_tips_and_tricks/).
+const helmPolicy = "helm.sh/resource-policy"
+
+// RulesOf reads the annotations abide.dev/prune and abide.dev/apply, and
+// Helm's helm.sh/resource-policy, which counts where abide.dev/prune is not
+// set. A value of abide's that is not known is an error: a typing mistake in a
+// protection must not pass for no protection.
 func RulesOf(u *unstructured.Unstructured) (Rules, error) {
 	var r Rules
 	a := u.GetAnnotations()
 	switch v := a[v1alpha1.AnnotationPrune]; v {
-	case "", "always":
+	case "":
+		r.NoPrune = strings.EqualFold(strings.TrimSpace(a[helmPolicy]), "keep")
+	case "always":
 	case "never":
 		r.NoPrune = true
 	default:

@@ -4,8 +4,9 @@ import (
 	"context"
 	"errors"
 	"slices"
-	"time"
+	"weak"
 
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"abide.dev/abide/api/v1alpha1"
@@ -16,6 +17,7 @@ import (
 	"abide.dev/abide/internal/object"
 	"abide.dev/abide/internal/plan"
 	"abide.dev/abide/internal/render"
+	"abide.dev/abide/internal/render/helm"
 	"abide.dev/abide/internal/snapshot"
 )
 
@@ -33,6 +35,35 @@ type desiredState struct {
 	unknown    []schema.GroupVersionKind        // kinds that the API server does not have
 	defines    map[schema.GroupVersionKind]bool // kinds that the App itself defines
 	trace      render.Trace
+	scopes     desired.Scopes
+	// request is what was rendered; around is the hash of what it took from
+	// outside of Git, empty if that was nothing.
+	request render.Request
+	around  string
+	hooks   []v1alpha1.HookNote
+	// of finds in list what a rendered object came to, without keeping the
+	// object: one that the next render gives again need not be looked at.
+	of map[weak.Pointer[unstructured.Unstructured]]int
+}
+
+// before returns what the last render came to, if it holds for the App as it is.
+func (r *run) before() *desiredState {
+	if d := r.mem.desired; d != nil && d.generation == r.app.Generation {
+		return d
+	}
+	return &desiredState{}
+}
+
+// known returns what a rendered object came to before.
+func (d *desiredState) known(u *unstructured.Unstructured, scopes desired.Scopes) (plan.Desired, bool) {
+	i, ok := d.of[weak.Make(u)]
+	if !ok {
+		return plan.Desired{}, false
+	}
+	gk := d.list[i].Key.GroupKind()
+	then, knewThen := d.scopes[gk]
+	now, knowNow := scopes[gk]
+	return d.list[i], then == now && knewThen == knowNow
 }
 
 // fetch learns where the ref stands.
@@ -65,14 +96,18 @@ func (r *run) render(ctx context.Context) bool {
 		return true
 	}
 	commit := r.out.Head.Commit
-	if d := r.mem.desired; d != nil && d.generation == r.app.Generation && len(d.unknown) == 0 && d.commit == commit {
-		return r.want(d)
+	known, err := r.holds(r.mem.desired)
+	if err != nil {
+		return r.renderFailed(ctx, err)
+	}
+	if known && r.mem.desired.commit == commit {
+		return r.want(r.mem.desired)
 	}
 	tree, err := r.Source.Tree(ctx, r.id, commit)
 	if err != nil {
 		return r.unreadable(err)
 	}
-	if d := r.mem.desired; d != nil && d.generation == r.app.Generation && len(d.unknown) == 0 {
+	if d := r.mem.desired; known {
 		valid, err := d.trace.Valid(tree)
 		if err != nil {
 			return r.unreadable(err)
@@ -95,9 +130,31 @@ func (r *run) render(ctx context.Context) bool {
 	return r.want(d)
 }
 
+// holds tells whether what was rendered before is what the App would be now if
+// its files were the same.
+func (r *run) holds(d *desiredState) (bool, error) {
+	if d == nil || d.generation != r.app.Generation || len(d.unknown) > 0 {
+		return false, nil
+	}
+	if d.around == "" {
+		return true, nil
+	}
+	a, err := r.around()
+	return err == nil && d.around == a.Hash(), err
+}
+
+// around is what a chart depends on besides the App and its files.
+func (r *run) around() (desired.Around, error) {
+	if r.in.ValuesErr != nil {
+		return desired.Around{}, r.in.ValuesErr
+	}
+	caps, err := r.Cluster.Kinds.Capabilities()
+	return desired.Around{Capabilities: caps, Values: r.in.Values}, err
+}
+
 func (r *run) want(d *desiredState) bool {
 	r.desired = d
-	r.out.Desired = d.hash
+	r.out.Desired, r.out.Hooks = d.hash, d.hooks
 	if !r.vanished() { // else what runs was not made by it, until the run is through
 		r.out.Renderer = d.renderer
 	}
@@ -120,16 +177,13 @@ func (r *run) renderFailed(ctx context.Context, err error) bool {
 	}
 	var re *render.Error
 	var oe *apply.ObjectError
-	if !errors.As(err, &re) && !errors.As(err, &oe) {
+	var comes interface{ Awaited() bool }
+	if !errors.As(err, &re) && !errors.As(err, &oe) && !(errors.As(err, &comes) && comes.Awaited()) {
 		return r.fail(ReasonRenderFailed, err)
 	}
-	// The fault is in the repository: a new commit wakes the App.
-	reason := ReasonInvalidObject
-	if re != nil {
-		reason = re.Reason
-	}
+	// The fault is in the repository, or in what is watched: the App is woken.
 	r.out.Err = err
-	return r.stop(v1alpha1.StateFailed, reason, "%s", err)
+	return r.stop(v1alpha1.StateFailed, ReasonOf(err, ReasonInvalidObject), "%s", err)
 }
 
 // watch makes sure that the records of what the App owns are there, for a run
@@ -150,69 +204,109 @@ func (r *run) judge(context.Context) bool {
 	return true
 }
 
-// renderTimeout is how long one render may take.
-const renderTimeout = time.Minute
-
-// rendered renders the App's folder of a tree, or takes what is cached of it.
-func (r *run) rendered(ctx context.Context, tree snapshot.Tree) (*render.Result, error) {
-	ctx, cancel := context.WithTimeout(ctx, renderTimeout)
-	defer cancel()
-	res, _, err := r.Renders.Get(ctx, r.app.Spec.Source.Repo, tree, render.Request{Path: r.app.Spec.Source.Path})
+// rendered renders a tree, or takes what is cached of it.
+func (r *run) rendered(ctx context.Context, tree snapshot.Tree, req render.Request) (*render.Result, error) {
+	scope := r.app.Spec.Source.Repo
+	if req.Helm != nil && len(req.Helm.ValuesFrom) > 0 {
+		scope += "\x00" + r.app.Namespace // what is secret stays in its namespace
+	}
+	res, _, err := r.Renders.Get(ctx, scope, tree, req)
 	return res, err
+}
+
+// notes name the hooks of a render.
+func notes(hooks []helm.Hook) []v1alpha1.HookNote {
+	var out []v1alpha1.HookNote
+	for i := range hooks {
+		out = append(out, v1alpha1.HookNote{Object: object.KeyOf(hooks[i].Object.Unstructured).String(), Events: hooks[i].Events})
+	}
+	return out
 }
 
 // desire renders the App and reduces the objects to what a plan needs.
 func (r *run) desire(ctx context.Context, tree snapshot.Tree) (*desiredState, error) {
-	res, err := r.rendered(ctx, tree)
+	req, err := desired.Request(r.app, tree, r.app.Spec.Source.Path, r.around)
 	if err != nil {
 		return nil, err
 	}
-	objects, unknown, err := r.prepared(ctx, res)
+	res, err := r.rendered(ctx, tree, req)
+	if err != nil {
+		return nil, err
+	}
+	scopes, unknown, err := r.scopes(ctx, res)
 	if err != nil {
 		return nil, err
 	}
 	d := &desiredState{
+		request: req, hooks: notes(res.Hooks),
 		commit: r.out.Head.Commit, generation: r.app.Generation,
-		renderer: res.Renderer, trace: res.Trace, unknown: unknown,
-		gvks:    make(map[object.Key]schema.GroupVersionKind, len(objects)),
+		renderer: res.Renderer, trace: res.Trace, unknown: unknown, scopes: scopes,
+		list:    make([]plan.Desired, 0, len(res.Objects)),
+		gvks:    make(map[object.Key]schema.GroupVersionKind, len(res.Objects)),
 		defines: map[schema.GroupVersionKind]bool{},
 	}
-	seen := map[schema.GroupVersionKind]bool{}
-	for i := range objects {
-		o := &objects[i]
-		hash, err := object.Hash(o.Unstructured)
+	if req.Helm != nil {
+		a, err := r.around()
 		if err != nil {
 			return nil, err
 		}
-		gvk := o.GroupVersionKind()
-		d.gvks[o.Key] = gvk
-		for _, v := range desired.Serves(o.Unstructured) {
-			d.defines[v] = true
-		}
-		d.list = append(d.list, plan.Desired{Key: o.Key, Hash: hash, Rules: o.Rules})
-		if kind, ok := r.Cluster.Kinds.Lookup(gvk); ok && !seen[gvk] {
-			seen[gvk] = true
-			d.kinds = append(d.kinds, kind)
-		}
+		d.around = a.Hash()
 	}
-	slices.SortFunc(d.list, func(a, b plan.Desired) int { return a.Key.Compare(b.Key) })
-	d.keys = make([]object.Key, len(d.list))
-	for i := range d.list {
-		d.keys[i] = d.list[i].Key
+	if err := r.reduce(d, res.Objects); err != nil {
+		return nil, err
 	}
 	d.hash = object.SetHash(len(d.list), func(i int) (object.Key, string) { return d.list[i].Key, d.list[i].Hash })
 	return d, nil
 }
 
-// prepared makes of a render what is applied, and names the kinds that the API
-// server does not have.
-func (r *run) prepared(ctx context.Context, res *render.Result) ([]desired.Object, []schema.GroupVersionKind, error) {
-	scopes, unknown, err := desired.ScopesOf(ctx, r.Cluster.Kinds, r.Now().Add(-kindsFresh), res.Objects)
-	if err != nil {
-		return nil, nil, err
+// reduce fills in what a plan needs of the rendered objects.
+func (r *run) reduce(d *desiredState, objects []render.Object) error {
+	before := r.before()
+	kinds := map[schema.GroupVersionKind]bool{}
+	at := make(map[object.Key]*unstructured.Unstructured, len(objects))
+	for i := range objects {
+		o := &objects[i]
+		one, known := before.known(o.Unstructured, d.scopes)
+		if !known {
+			p, err := desired.Prepare(r.app, o, d.scopes)
+			if err != nil {
+				return err
+			}
+			hash, err := object.Hash(p.Unstructured)
+			if err != nil {
+				return err
+			}
+			one = plan.Desired{Key: p.Key, Hash: hash, Rules: p.Rules}
+		}
+		if at[one.Key] != nil {
+			return desired.Twice(one.Key, o)
+		}
+		at[one.Key] = o.Unstructured
+		d.list = append(d.list, one)
+		gvk := o.GroupVersionKind()
+		d.gvks[one.Key] = gvk
+		for _, v := range desired.Serves(o.Unstructured) {
+			d.defines[v] = true
+		}
+		if kind, ok := r.Cluster.Kinds.Lookup(gvk); ok && !kinds[gvk] {
+			kinds[gvk] = true
+			d.kinds = append(d.kinds, kind)
+		}
 	}
-	objects, err := desired.Objects(r.app, res.Objects, scopes)
-	return objects, unknown, err
+	slices.SortFunc(d.list, func(a, b plan.Desired) int { return a.Key.Compare(b.Key) })
+	d.keys = make([]object.Key, len(d.list))
+	d.of = make(map[weak.Pointer[unstructured.Unstructured]]int, len(d.list))
+	for i := range d.list {
+		d.keys[i] = d.list[i].Key
+		d.of[weak.Make(at[d.keys[i]])] = i
+	}
+	return nil
+}
+
+// scopes tells which kinds are namespaced, and names those that the API server
+// does not have.
+func (r *run) scopes(ctx context.Context, res *render.Result) (desired.Scopes, []schema.GroupVersionKind, error) {
+	return desired.ScopesOf(ctx, r.Cluster.Kinds, r.Now().Add(-kindsFresh), res.Objects)
 }
 
 // objects renders the App again and returns the objects of some keys, ready to
@@ -222,20 +316,25 @@ func (r *run) objects(ctx context.Context, keys map[object.Key]bool) (map[object
 	if err != nil {
 		return nil, err
 	}
-	res, err := r.rendered(ctx, tree)
+	res, err := r.rendered(ctx, tree, r.desired.request)
 	if err != nil {
 		return nil, err
 	}
-	all, _, err := r.prepared(ctx, res)
+	scopes, _, err := r.scopes(ctx, res)
 	if err != nil {
 		return nil, err
 	}
 	out := make(map[object.Key]*desired.Object, len(keys))
-	for i := range all {
-		if o := &all[i]; keys[o.Key] {
-			object.Mark(o.Unstructured, r.id)
-			out[o.Key] = o
+	for i := range res.Objects {
+		if !keys[desired.Key(r.app, &res.Objects[i], scopes)] {
+			continue
 		}
+		o, err := desired.Prepare(r.app, &res.Objects[i], scopes)
+		if err != nil {
+			return nil, err
+		}
+		object.Mark(o.Unstructured, r.id)
+		out[o.Key] = &o
 	}
 	return out, nil
 }

@@ -17,7 +17,6 @@ import (
 // apply executes the steps that end in an apply, stage by stage. A stage is
 // validated by a dry run as a whole, then written down, then applied.
 func (r *run) apply(ctx context.Context) bool {
-	r.recognise()
 	todo := map[object.Key]bool{}
 	for i := range r.plan.Steps {
 		if r.plan.Steps[i].Applies() {
@@ -94,19 +93,6 @@ func (r *run) heal(ctx context.Context) bool {
 func (r *run) kindIsThere(k object.Key) bool {
 	_, ok := r.Cluster.Kinds.Lookup(r.desired.gvks[k])
 	return ok
-}
-
-// recognise notes the uids of objects that were created anew and not written
-// down: a run was cut off after the create, or somebody put a copy in its place.
-func (r *run) recognise() {
-	for k, e := range r.inventory {
-		if rec, ok := r.Tracker.Get(k); ok && rec.Owner == r.id && rec.UID != e.UID {
-			now := *e
-			now.UID = rec.UID
-			r.inventory[k] = &now // what is removed is removed by its uid
-			r.pending.set = append(r.pending.set, now)
-		}
-	}
 }
 
 // superseded tells whether the ref has moved on, since the run began, to a commit
@@ -237,7 +223,17 @@ func (r *run) carryOut(ctx context.Context, items []apply.Item) []apply.Result {
 		k := object.KeyOf(res.Object)
 		rec := r.Tracker.Applied(res.Live)
 		e := r.inventory[k]
-		if e == nil || e.UID != rec.UID || e.Hash != res.Hash || e.Fingerprint != rec.Fingerprint {
+		switch {
+		case e == nil || e.Hash != res.Hash || e.Fingerprint != rec.Fingerprint:
+			r.pending.set = append(r.pending.set, r.entry(res, rec.UID))
+		case e.UID == rec.UID:
+		case r.heals():
+			// Written down as it is but for its uid, which can wait for a write that
+			// is needed anyway.
+			r.Inventories.Learn(r.id, k, rec.UID)
+		default:
+			// With heal off, only a uid tells that an object was there and has been
+			// removed from one that is still to be created.
 			r.pending.set = append(r.pending.set, r.entry(res, rec.UID))
 		}
 		r.out.Applied = append(r.out.Applied, *res)

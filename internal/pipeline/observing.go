@@ -72,7 +72,24 @@ func (r *run) observe(ctx context.Context) bool {
 	if len(pending) > 0 {
 		return r.pass(ReasonObserving, "reading what is there of %s", object.GVKString(pending[0].Kind))
 	}
+	r.recognise()
 	return true
+}
+
+// recognise learns the uids of objects that were created and are not written
+// down with theirs, or that somebody put a copy in the place of: what is removed
+// is removed by its uid.
+func (r *run) recognise() {
+	learnt := false
+	for k, e := range r.inventory {
+		if rec, ok := r.Tracker.Get(k); ok && rec.Owner == r.id && rec.UID != e.UID {
+			r.Inventories.Learn(r.id, k, rec.UID)
+			learnt = true
+		}
+	}
+	if learnt {
+		r.inventory = r.Inventories.Entries(r.id)
+	}
 }
 
 // kindOf finds the kind in that version or, if it is no longer served, another.

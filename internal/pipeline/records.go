@@ -12,8 +12,8 @@ import (
 )
 
 // pendingWrite is what the inventory does not have yet of what has been done:
-// uids of created objects, fingerprints that came out other than foretold. It
-// goes with the next write.
+// fingerprints that came out other than foretold, objects that are gone. It goes
+// with the next write.
 type pendingWrite struct {
 	set    []v1alpha1.InventoryEntry
 	remove []object.Key

@@ -13,6 +13,7 @@ import (
 	"abide.dev/abide/internal/object"
 	"abide.dev/abide/internal/plan"
 	"abide.dev/abide/internal/render"
+	"abide.dev/abide/internal/render/helm"
 	"abide.dev/abide/internal/snapshot"
 )
 
@@ -49,6 +50,10 @@ type Input struct {
 	App       *v1alpha1.App
 	Pause     *v1alpha1.Pause // nil unless the App is paused
 	Approvals []v1alpha1.Approval
+	// Values are what the App's valuesFrom hold, or why that can't be told; it
+	// matters only to a chart.
+	Values    []helm.ValuesSource
+	ValuesErr error
 	// Progress is told, before a run that has a lot to do begins to do it, what
 	// it is about; it may be nil.
 	Progress func(*Outcome)
@@ -68,6 +73,8 @@ type Outcome struct {
 
 	Head     Head
 	Renderer string
+	// Hooks are objects of a chart that are not applied with the others.
+	Hooks []v1alpha1.HookNote
 	// Desired is the hash of what the run wanted; empty if that is not known.
 	Desired string
 	// Complete: everything that Desired asks for has been applied.

@@ -3,6 +3,7 @@ package render_test
 import (
 	"context"
 	"fmt"
+	"strings"
 	"testing"
 
 	"abide.dev/abide/internal/render"
@@ -96,4 +97,52 @@ func BenchmarkTraceValid(b *testing.B) {
 			b.Fatal(ok, err)
 		}
 	}
+}
+
+// BenchmarkHelm is a chart as `helm create` leaves behind and teams extend: a
+// dozen templates, helpers, some hundred lines of values.
+func BenchmarkHelm(b *testing.B) {
+	tree := typicalChart()
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := render.Render(context.Background(), tree, render.Request{Path: "app"}); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+func typicalChart() snapshot.Tree {
+	files := map[string]string{
+		"app/Chart.yaml": chartYAML,
+		"app/templates/_helpers.tpl": "{{ define \"app.name\" }}{{ .Release.Name }}-{{ .Chart.Name }}{{ end }}\n" +
+			"{{ define \"app.labels\" }}\napp: {{ include \"app.name\" . }}\nversion: {{ .Chart.Version | quote }}\n{{ end }}\n",
+	}
+	for i := range 12 {
+		files["app/values.yaml"] += fmt.Sprintf("part%d:\n  enabled: true\n  replicas: 2\n  image: {repository: example/part, tag: v1}\n  resources:\n    limits: {cpu: 1, memory: 1Gi}\n  env: {A: b, C: d}\n", i)
+		files[fmt.Sprintf("app/templates/part%d.yaml", i)] = strings.ReplaceAll(`{{- with .Values.partN }}
+{{- if .enabled }}
+apiVersion: apps/v1
+kind: Deployment
+metadata:
+  name: {{ include "app.name" $ }}-N
+  labels: {{- include "app.labels" $ | nindent 4 }}
+spec:
+  replicas: {{ .replicas }}
+  template:
+    metadata:
+      labels: {{- include "app.labels" $ | nindent 8 }}
+    spec:
+      containers:
+      - name: part
+        image: "{{ .image.repository }}:{{ .image.tag | default $.Chart.AppVersion }}"
+        resources: {{- toYaml .resources | nindent 10 }}
+        env:
+        {{- range $k, $v := .env }}
+        - {name: {{ $k }}, value: {{ $v | quote }}}
+        {{- end }}
+{{- end }}
+{{- end }}
+`, "N", fmt.Sprint(i))
+	}
+	return memtree.FromText(files)
 }

@@ -3,7 +3,10 @@ package render
 import (
 	"container/list"
 	"context"
+	"crypto/sha256"
+	"encoding/json"
 	"errors"
+	"fmt"
 	"sync"
 
 	"abide.dev/abide/internal/render/fault"
@@ -19,6 +22,15 @@ type CacheLimits struct {
 	Bytes int64
 }
 
+// Func renders as [Render] does, perhaps in another process. scope is that of
+// [Cache.Get]: what has another scope must not see the tree or the request.
+type Func func(ctx context.Context, scope string, tree snapshot.Tree, req Request) (*Result, error)
+
+// Here is the Func that renders in this process.
+func Here(ctx context.Context, _ string, tree snapshot.Tree, req Request) (*Result, error) {
+	return Render(ctx, tree, req)
+}
+
 // Cache keeps the latest result for each scope and request, and gives it again
 // as long as its trace is valid for the tree asked for. What a repository does
 // wrong is kept as well, since it is as good as a result: it stays wrong until
@@ -27,6 +39,7 @@ type CacheLimits struct {
 // several ask for at once is done once.
 type Cache struct {
 	limits CacheLimits
+	render Func
 
 	mu      sync.Mutex
 	entries map[cacheKey]*list.Element // of *cacheEntry
@@ -38,7 +51,17 @@ type Cache struct {
 
 type cacheKey struct {
 	scope string
-	req   Request
+	req   [sha256.Size]byte // of the request in JSON: values may be large, and secret
+}
+
+// keyOf names a request. Requests are plain data, so that writing one cannot
+// go wrong but for a mistake in this program.
+func keyOf(scope string, req Request) (cacheKey, error) {
+	b, err := json.Marshal(req)
+	if err != nil {
+		return cacheKey{}, fmt.Errorf("writing the request of a render as JSON: %w", err)
+	}
+	return cacheKey{scope, sha256.Sum256(b)}, nil
 }
 
 // flightKey has the tree as well: a newer commit never waits for an older one.
@@ -61,8 +84,8 @@ type flight struct {
 	err  error
 }
 
-// NewCache returns an empty cache.
-func NewCache(limits CacheLimits) *Cache {
+// NewCache returns an empty cache of what do renders.
+func NewCache(limits CacheLimits, do Func) *Cache {
 	if limits.Objects == 0 {
 		limits.Objects = 200_000
 	}
@@ -71,18 +94,23 @@ func NewCache(limits CacheLimits) *Cache {
 	}
 	return &Cache{
 		limits:  limits,
+		render:  do,
 		entries: map[cacheKey]*list.Element{},
 		order:   list.New(),
 		flights: map[flightKey]*flight{},
 	}
 }
 
-// Get returns what [Render] would, and whether it was kept from before. scope
+// Get returns what the Func would, and whether it was kept from before. scope
 // keeps apart what must not be shared: the repository, and the identity that
 // decrypts. The result is shared; it must not be changed.
 func (c *Cache) Get(ctx context.Context, scope string, tree snapshot.Tree, req Request) (*Result, bool, error) {
 	req.Limits = req.Limits.OrDefault()
-	key := flightKey{cacheKey{scope, req}, tree.Hash()}
+	named, err := keyOf(scope, req)
+	if err != nil {
+		return &Result{}, false, err
+	}
+	key := flightKey{named, tree.Hash()}
 	for {
 		c.mu.Lock()
 		f, running := c.flights[key]
@@ -90,7 +118,7 @@ func (c *Cache) Get(ctx context.Context, scope string, tree snapshot.Tree, req R
 			f = &flight{done: make(chan struct{})}
 			c.flights[key] = f
 			c.mu.Unlock()
-			c.fly(ctx, key, f, tree)
+			c.fly(ctx, key, f, tree, req)
 			return f.res, f.hit, f.err
 		}
 		c.mu.Unlock()
@@ -110,7 +138,7 @@ func (c *Cache) Get(ctx context.Context, scope string, tree snapshot.Tree, req R
 }
 
 // fly looks the key up or renders, and tells those who wait.
-func (c *Cache) fly(ctx context.Context, key flightKey, f *flight, tree snapshot.Tree) {
+func (c *Cache) fly(ctx context.Context, key flightKey, f *flight, tree snapshot.Tree, req Request) {
 	f.res, f.err = &Result{}, errAborted
 	defer func() {
 		c.mu.Lock()
@@ -118,7 +146,9 @@ func (c *Cache) fly(ctx context.Context, key flightKey, f *flight, tree snapshot
 		c.mu.Unlock()
 		close(f.done)
 	}()
+	var before *Result
 	if e := c.lookup(key.cacheKey); e != nil {
+		before = e.res
 		valid, err := e.res.Trace.Valid(tree)
 		if err != nil {
 			f.err = err
@@ -129,10 +159,23 @@ func (c *Cache) fly(ctx context.Context, key flightKey, f *flight, tree snapshot
 			return
 		}
 	}
-	f.res, f.err = Render(ctx, tree, key.req)
-	if f.err == nil || keep(f.err) {
+	f.res, f.err = c.make(ctx, key.scope, tree, req, before)
+	// Without a trace nothing tells when the result is another: so it is when
+	// the renderer did not live to tell.
+	if (f.err == nil || keep(f.err)) && len(f.res.Trace) > 0 {
 		c.store(&cacheEntry{key: key.cacheKey, res: f.res, err: f.err, bytes: size(f.res)})
 	}
+}
+
+// make renders: a small change to plain manifests here, for the cost of what
+// changed, and what takes a library or more memory by the Func. before is what
+// the request gave last.
+func (c *Cache) make(ctx context.Context, scope string, tree snapshot.Tree, req Request, before *Result) (*Result, error) {
+	res, err := smallRender(ctx, tree, req, before)
+	if errors.Is(err, errNotSmall) {
+		return c.render(ctx, scope, tree, req)
+	}
+	return res, err
 }
 
 // errAborted is what those who wait see when a render ended without a result.
@@ -141,7 +184,7 @@ var errAborted = errors.New("the render was aborted")
 // keep tells whether an error follows from the tree and the request alone.
 func keep(err error) bool {
 	var e *Error
-	return errors.As(err, &e) && e.Reason != fault.DeadlineExceeded
+	return errors.As(err, &e) && e.Reason != fault.DeadlineExceeded && e.Reason != fault.RenderOutOfMemory
 }
 
 func (c *Cache) lookup(key cacheKey) *cacheEntry {
@@ -200,6 +243,9 @@ func size(r *Result) int64 {
 	}
 	for _, o := range r.Objects {
 		n += valueSize(o.Object) + 64
+	}
+	for _, h := range r.Hooks {
+		n += valueSize(h.Object.Object) + 128
 	}
 	return n
 }

@@ -8,6 +8,8 @@ import (
 	"sync/atomic"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+
 	"abide.dev/abide/internal/render"
 	"abide.dev/abide/internal/render/fault"
 	"abide.dev/abide/internal/snapshot"
@@ -38,7 +40,7 @@ func count(files map[string]string) *countingTree {
 }
 
 func TestCache(t *testing.T) {
-	ctx, c := context.Background(), render.NewCache(render.CacheLimits{})
+	ctx, c := context.Background(), render.NewCache(render.CacheLimits{}, render.Here)
 	req := render.Request{Path: "a"}
 	get := func(tree snapshot.Tree, req render.Request) (*render.Result, bool, error) {
 		t.Helper()
@@ -73,8 +75,54 @@ func TestCache(t *testing.T) {
 	}
 }
 
+func TestCacheReadsWhatChanged(t *testing.T) {
+	ctx, c := context.Background(), render.NewCache(render.CacheLimits{}, render.Here)
+	req := render.Request{Path: "a"}
+	files := map[string]string{
+		"a/one.yaml": configMap("one"), "a/two.yaml": configMap("two"), "a/note.yaml": "just: a note\n",
+	}
+	first, _, err := c.Get(ctx, "repo", count(files), req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	files["a/two.yaml"] = configMap("second")
+	now := count(files)
+	res, _, err := c.Get(ctx, "repo", now, req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n := now.reads.Load(); n != 1 {
+		t.Errorf("%d files were read, want the one that changed", n)
+	}
+	if first.Objects[0].Unstructured != res.Objects[0].Unstructured {
+		t.Error("an object of a file that did not change was made anew")
+	}
+	fresh, err := render.Render(ctx, now, req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if d := cmp.Diff(fresh, res, unexported); d != "" {
+		t.Errorf("not what a render from nothing gives (-want +got):\n%s", d)
+	}
+	if _, _, err := c.Get(ctx, "repo", count(map[string]string{"a/kustomization.yaml": "resources: [x.yaml]\n", "a/x.yaml": configMap("x")}), req); err != nil {
+		t.Fatal(err) // it is not for a small render any more
+	}
+	// What is not read still counts.
+	if _, _, err := c.Get(ctx, "repo", now, render.Request{Path: "a", Limits: render.Limits{TotalBytes: 10}}); !hasReason(err, fault.TooLarge) {
+		t.Errorf("files of more than the limit: %v", err)
+	}
+	bounded := render.Request{Path: "a", Limits: render.Limits{TotalBytes: int64(len(files["a/one.yaml"])+len(files["a/two.yaml"])+len(files["a/note.yaml"])) + 5}}
+	if _, _, err := c.Get(ctx, "repo", now, bounded); err != nil {
+		t.Fatal(err)
+	}
+	files["a/three.yaml"] = configMap("three")
+	if _, _, err := c.Get(ctx, "repo", count(files), bounded); !hasReason(err, fault.TooLarge) {
+		t.Errorf("with one more file they are over the limit together: %v", err)
+	}
+}
+
 func TestCacheKeepsFaults(t *testing.T) {
-	ctx, c := context.Background(), render.NewCache(render.CacheLimits{})
+	ctx, c := context.Background(), render.NewCache(render.CacheLimits{}, render.Here)
 	tree := count(map[string]string{"a/x.yaml": "{"})
 	for _, wantHit := range []bool{false, true} {
 		_, hit, err := c.Get(ctx, "repo", tree, render.Request{Path: "a"})
@@ -104,7 +152,7 @@ func TestCacheKeepsFaults(t *testing.T) {
 }
 
 func TestCacheRendersOnce(t *testing.T) {
-	ctx, c := context.Background(), render.NewCache(render.CacheLimits{})
+	ctx, c := context.Background(), render.NewCache(render.CacheLimits{}, render.Here)
 	tree := count(map[string]string{"a/x.yaml": configMap("x")})
 	tree.gate = make(chan struct{})
 	var wg sync.WaitGroup
@@ -124,7 +172,7 @@ func TestCacheRendersOnce(t *testing.T) {
 }
 
 func TestCacheIsBounded(t *testing.T) {
-	ctx, c := context.Background(), render.NewCache(render.CacheLimits{Objects: 3})
+	ctx, c := context.Background(), render.NewCache(render.CacheLimits{Objects: 3}, render.Here)
 	files := map[string]string{}
 	for i := range 4 {
 		files[fmt.Sprintf("%d/x.yaml", i)] = configMap("x")
@@ -147,10 +195,15 @@ func TestCacheIsBounded(t *testing.T) {
 	if get(0) != true || get(3) != true || get(1) != false {
 		t.Error("not the least recently used one went")
 	}
-	small := render.NewCache(render.CacheLimits{Bytes: 10})
+	small := render.NewCache(render.CacheLimits{Bytes: 10}, render.Here)
 	for range 2 {
 		if _, hit, err := small.Get(ctx, "repo", tree, render.Request{Path: "0"}); hit || err != nil {
 			t.Errorf("a result over the limit was kept: %v, %v", hit, err)
 		}
 	}
+}
+
+func hasReason(err error, reason string) bool {
+	var e *render.Error
+	return errors.As(err, &e) && e.Reason == reason
 }

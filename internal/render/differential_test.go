@@ -21,16 +21,22 @@ import (
 // kustomizeCommand returns the unmodified command of the library's version.
 func kustomizeCommand(t *testing.T) string {
 	t.Helper()
-	bin := os.Getenv("ABIDE_KUSTOMIZE")
+	return command(t, "ABIDE_KUSTOMIZE", "kustomize", "make bin/kustomize")
+}
+
+// command finds a program that abide is compared with.
+func command(t *testing.T, env, name, build string) string {
+	t.Helper()
+	bin := os.Getenv(env)
 	if bin == "" {
-		bin = filepath.Join("..", "..", "bin", "kustomize")
+		bin = filepath.Join("..", "..", "bin", name)
 	}
 	bin, err := filepath.Abs(bin)
 	if err == nil {
 		_, err = os.Stat(bin)
 	}
 	if err != nil {
-		msg := "no kustomize command to compare with; build it with: go build -C hack/tools -o ../../bin/kustomize sigs.k8s.io/kustomize/kustomize/v5"
+		msg := "no " + name + " command to compare with; build it with: " + build
 		if os.Getenv("CI") == "true" {
 			t.Fatal(msg)
 		}
@@ -143,6 +149,7 @@ func TestKustomizeMatchesCommand(t *testing.T) {
 func mustRender(t *testing.T, tree snapshot.Tree, build string, mayFail bool) *render.Result {
 	t.Helper()
 	res, err := render.Render(context.Background(), tree, render.Request{Path: build, Text: true})
+	alike(t, tree, render.Request{Path: build, Text: true}, res, err)
 	if err != nil && !mayFail {
 		t.Errorf("abide fails where the command does not: %v", err)
 	}

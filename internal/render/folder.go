@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"abide.dev/abide/internal/render/fault"
+	"abide.dev/abide/internal/render/helm"
 	"abide.dev/abide/internal/render/ignore"
 	"abide.dev/abide/internal/render/kustomize"
 	"abide.dev/abide/internal/render/manifest"
@@ -47,8 +48,8 @@ func (w *walker) inherited(dir string) (ignore.Stack, error) {
 	for _, d := range above {
 		p := path.Join(d, ignore.FileName)
 		real, kind, err := w.tree.Resolve(p)
-		if errors.Is(err, fs.ErrNotExist) || err == nil && kind != snapshot.File {
-			continue
+		if errors.Is(err, fs.ErrNotExist) || err == nil && (real != p || !isIgnoreFile(kind)) {
+			continue // a link is not followed, here as in the folder itself
 		}
 		if err != nil {
 			return nil, fault.FromTree(p, err)
@@ -59,6 +60,9 @@ func (w *walker) inherited(dir string) (ignore.Stack, error) {
 	}
 	return stack, nil
 }
+
+// isIgnoreFile tells whether an entry of that name and kind is read.
+func isIgnoreFile(k snapshot.Kind) bool { return k == snapshot.File || k == snapshot.Executable }
 
 func (w *walker) readIgnore(stack ignore.Stack, dir, file string) (ignore.Stack, error) {
 	b, err := w.tree.ReadFile(file)
@@ -96,7 +100,7 @@ func (w *walker) walk(ctx context.Context, real, shown string, stack ignore.Stac
 		return fault.FromTree(shown, err)
 	}
 	if i := slices.IndexFunc(entries, func(e snapshot.Entry) bool { return e.Name == ignore.FileName }); i >= 0 {
-		if k := entries[i].Kind; k == snapshot.File || k == snapshot.Executable {
+		if isIgnoreFile(entries[i].Kind) {
 			if stack, err = w.readIgnore(stack, shown, path.Join(real, ignore.FileName)); err != nil {
 				return err
 			}
@@ -181,8 +185,12 @@ func (w *walker) subfolder(ctx context.Context, real, shown string, stack ignore
 	if err != nil {
 		return err
 	}
-	if name == "" {
+	switch name {
+	case "":
 		return w.walk(ctx, real, shown, stack)
+	case helm.ChartFile:
+		return fault.New(fault.NestedChart, path.Join(shown, name), 0, "is a chart below a folder of manifests").
+			WithHint("make an App of it, which gives it a release name and values, or name the folder in .abideignore")
 	}
 	component, err := kustomize.IsComponent(w.tree, path.Join(real, name))
 	if err != nil {
@@ -195,16 +203,48 @@ func (w *walker) subfolder(ctx context.Context, real, shown string, stack ignore
 	return w.kustomize(ctx, real)
 }
 
-// file adds the objects of one manifest.
+// decoded is what one manifest gave.
+type decoded struct {
+	hash    string // of what was read, as a trace has it
+	size    int64  // bytes
+	objects []Object
+	ignored []Ignored
+}
+
+// file adds the objects of one manifest. What it gives depends on its name, its
+// content and the limits alone, so that a file which the render before has read
+// is not read again.
 func (r *renderer) file(real, shown string) error {
-	b, err := r.tree.ReadFile(real)
-	if err != nil {
-		return fault.FromTree(shown, err)
-	}
-	objects, ignored, err := manifest.Decode(shown, b, r.req.Limits)
+	d, err := r.decode(real, shown)
 	if err != nil {
 		return err
 	}
-	r.res.Ignored = append(r.res.Ignored, ignored...)
-	return r.add(shown, objects)
+	if r.small {
+		r.res.manifests[shown] = d
+	}
+	r.res.Ignored = append(r.res.Ignored, d.ignored...)
+	return r.add(shown, d.objects)
+}
+
+func (r *renderer) decode(real, shown string) (decoded, error) {
+	d, known := r.before[shown]
+	if known {
+		same, err := r.tree.Same(real, d.hash, d.size)
+		if err != nil {
+			return d, fault.FromTree(shown, err)
+		}
+		if same {
+			return d, nil
+		}
+	}
+	b, hash, err := r.tree.ReadHashed(real)
+	if err != nil {
+		return d, fault.FromTree(shown, err)
+	}
+	if r.fresh += int64(len(b)); r.small && r.fresh > smallBytes {
+		return d, errNotSmall
+	}
+	d = decoded{hash: hash, size: int64(len(b))}
+	d.objects, d.ignored, err = manifest.Decode(shown, b, r.req.Limits)
+	return d, err
 }

@@ -139,7 +139,9 @@ func TestHostileInput(t *testing.T) {
 		"kustomize: generator folder that patches": {files: map[string]string{"kustomization.yaml": "generators: [g]", "g/kustomization.yaml": "resources: [g.yaml]\npatches: [{patch: '[{op: replace, path: /envs/0, value: \"http://x\"}]', target: {kind: ConfigMapGenerator}}]", "g/g.yaml": "apiVersion: builtin\nkind: ConfigMapGenerator\nmetadata: {name: x}\nenvs: [a]"}, reason: fault.PluginNotAllowed},
 	} {
 		t.Run(name, func(t *testing.T) {
-			_, err := render.Render(context.Background(), memtree.FromText(row.files), render.Request{Path: ".", Limits: row.limits})
+			req := render.Request{Path: ".", Limits: row.limits}
+			res, err := render.Render(context.Background(), memtree.FromText(row.files), req)
+			alike(t, memtree.FromText(row.files), req, res, err)
 			e := wantReason(t, err, row.reason)
 			if e.File == "" && e.Reason != fault.NoObjects {
 				t.Errorf("the error names no file: %v", e)

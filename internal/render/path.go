@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"abide.dev/abide/internal/render/fault"
+	"abide.dev/abide/internal/render/helm"
 	"abide.dev/abide/internal/render/kustomize"
 	"abide.dev/abide/internal/snapshot"
 	"abide.dev/abide/internal/spelling"
@@ -95,10 +96,10 @@ func similar(missing string, entries []snapshot.Entry) []string {
 	return names
 }
 
-// marker returns the name of the kustomization in dir, if there is one. A
-// chart is refused.
+// marker returns the name of the file that says what dir is: a kustomization
+// or, where there is none, a Chart.yaml. It is empty if there is neither.
 func (r *renderer) marker(dir string) (string, error) {
-	for _, name := range kustomize.FileNames() {
+	for _, name := range append(kustomize.FileNames(), helm.ChartFile) {
 		p := path.Join(dir, name)
 		_, kind, err := r.tree.Resolve(p)
 		switch {
@@ -110,20 +111,5 @@ func (r *renderer) marker(dir string) (string, error) {
 			return name, nil
 		}
 	}
-	p := path.Join(dir, chartFile)
-	_, _, err := r.tree.Resolve(p)
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		return "", nil
-	case err != nil:
-		return "", fault.FromTree(p, err)
-	}
-	return "", chartError(p)
-}
-
-const chartFile = "Chart.yaml"
-
-func chartError(file string) error {
-	return fault.New(fault.HelmNotSupported, file, 0, "Helm charts are not rendered by this version").
-		WithHint("commit the output of helm template, or name the folder in .abideignore")
+	return "", nil
 }

@@ -291,12 +291,19 @@ func TestPluginsAreRefused(t *testing.T) {
 
 func wantReason(t *testing.T, err error, reason string) *render.Error {
 	t.Helper()
-	var e *render.Error
-	if !errors.As(err, &e) {
-		t.Fatalf("want %s, got %v", reason, err)
-	}
+	e := wantAny(t, err)
 	if e.Reason != reason {
 		t.Errorf("want %s, got %s: %v", reason, e.Reason, err)
+	}
+	return e
+}
+
+// wantAny wants an error for people.
+func wantAny(t *testing.T, err error) *render.Error {
+	t.Helper()
+	var e *render.Error
+	if !errors.As(err, &e) {
+		t.Fatalf("want an error of the repository, got %v", err)
 	}
 	return e
 }

@@ -11,14 +11,17 @@
 //
 //   - kustomization.yaml, kustomization.yml or Kustomization in it: it is built
 //     as `kustomize build` would build it, byte for byte;
-//   - Chart.yaml in it: refused, since this version renders no Helm charts;
+//   - Chart.yaml in it: it is rendered as `helm template` would render it, byte
+//     for byte, with the [helm.Options] of the request. So is an archive of a
+//     chart (*.tgz);
 //   - otherwise every *.yaml, *.yml and *.json file below it is a manifest,
 //     read in byte order of the paths. Hidden files and folders, and what
 //     .abideignore names, are left out. A folder below that has a
 //     kustomization is a unit of its own: it is built by kustomize, whatever
 //     else lies in it, and its objects take the folder's place in the order;
-//     a Component, which cannot be built by itself, is left out. Links are
-//     followed inside the tree, submodules are not.
+//     a Component, which cannot be built by itself, is left out. A chart below
+//     is refused, since nobody has said under which name to render it. Links
+//     are followed inside the tree, submodules are not.
 //
 // YAML that is no Kubernetes object (neither apiVersion nor kind) is left out
 // and reported in [Result.Ignored]. Everything doubtful is an error: text that
@@ -40,6 +43,7 @@ import (
 	"slices"
 
 	"abide.dev/abide/internal/render/fault"
+	"abide.dev/abide/internal/render/helm"
 	"abide.dev/abide/internal/render/kustomize"
 	"abide.dev/abide/internal/render/limit"
 	"abide.dev/abide/internal/render/manifest"
@@ -51,6 +55,7 @@ import (
 const (
 	Manifests = "manifests"
 	Kustomize = "kustomize"
+	Helm      = "helm"
 )
 
 type (
@@ -68,6 +73,10 @@ type (
 	Trace = traced.Trace
 	// Access is one entry of a Trace.
 	Access = traced.Access
+	// Hook is an object of a chart that is not applied with the others.
+	Hook = helm.Hook
+	// Unstable is an object of a chart that each render gives differently.
+	Unstable = helm.Unstable
 )
 
 // Request is the parameters of a render. Equal requests on equal trees give
@@ -79,6 +88,8 @@ type Request struct {
 	// Without it that text is made from the objects, which costs no memory and
 	// may spell a number of a kustomize build differently (1 for 1.0).
 	Text bool `json:"text,omitempty"`
+	// Helm is how a chart is rendered. Where there is none, it does not matter.
+	Helm *helm.Options `json:"helm,omitempty"`
 	// Limits are the defaults where zero.
 	Limits Limits `json:"limits,omitzero"`
 }
@@ -86,21 +97,32 @@ type Request struct {
 // Result is what a render gives. It is shared by all who ask a [Cache] and
 // must not be changed, the objects included.
 type Result struct {
-	// Renderer is Manifests or Kustomize.
+	// Renderer is Manifests, Kustomize or Helm.
 	Renderer string `json:"renderer"`
 	// Why says in a sentence how the renderer was chosen.
 	Why string `json:"why"`
 	// Objects are in the order they were written, or in the order that
-	// kustomize gives them.
+	// kustomize or Helm gives them.
 	Objects []Object `json:"objects"`
 	// Trace is set also when the render failed.
 	Trace Trace `json:"trace"`
+	// Hooks are those of a chart, its tests among them, in Helm's order. They
+	// are no objects to apply.
+	Hooks []Hook `json:"hooks,omitempty"`
+	// Unstable are the objects for which a chart was refused
+	// ([fault.UnstableRender]); of a chart that was not, hooks only.
+	Unstable []Unstable `json:"unstable,omitempty"`
 	// Ignored is in order of path, then line.
 	Ignored []Ignored `json:"ignored,omitempty"`
-	// Warnings are what kustomize warns of (deprecated fields), once each.
+	// Warnings are what kustomize warns of (deprecated fields), and what is odd
+	// about a chart, once each.
 	Warnings []string `json:"warnings,omitempty"`
 	// Text is the exact text, if the request asked for it.
 	Text []byte `json:"text,omitempty"`
+
+	// manifests are what the files of a small render gave, by the path that
+	// people see, for the next one of the same request.
+	manifests map[string]decoded
 }
 
 // Files returns the paths of the files that were read, links included, in
@@ -119,22 +141,35 @@ func (r *Result) Files() []string {
 // [*Error]; any other is a failure of the tree or the end of ctx. The result
 // is not nil even then: its Trace says what the failure depends on.
 func Render(ctx context.Context, tree snapshot.Tree, req Request) (*Result, error) {
+	return newRenderer(tree, req).run(ctx)
+}
+
+func newRenderer(tree snapshot.Tree, req Request) *renderer {
 	req.Limits = req.Limits.OrDefault()
-	t := traced.New(tree, req.Limits.FileBytes, req.Limits.TotalBytes)
-	r := &renderer{tree: t, req: req, res: &Result{}}
+	return &renderer{
+		tree: traced.New(tree, req.Limits.FileBytes, req.Limits.TotalBytes), req: req,
+		res: &Result{},
+	}
+}
+
+func (r *renderer) run(ctx context.Context) (*Result, error) {
 	err := r.render(ctx)
-	r.res.Trace = t.Trace()
+	r.res.Trace = r.tree.Trace()
 	if err != nil {
-		return &Result{Renderer: r.res.Renderer, Why: r.res.Why, Trace: r.res.Trace, Ignored: r.res.Ignored}, err
+		return &Result{Renderer: r.res.Renderer, Why: r.res.Why, Trace: r.res.Trace, Ignored: r.res.Ignored, Unstable: r.res.Unstable}, err
 	}
 	return r.res, nil
 }
 
 // renderer is one run of Render.
 type renderer struct {
-	tree *traced.Tree
-	req  Request
-	res  *Result
+	tree   *traced.Tree
+	req    Request
+	res    *Result
+	before map[string]decoded // of the render before
+	// small: the render takes no library but the decoder, and little of that.
+	small bool
+	fresh int64 // bytes that were decoded
 }
 
 func (r *renderer) render(ctx context.Context) error {
@@ -146,23 +181,53 @@ func (r *renderer) render(ctx context.Context) error {
 		return err
 	}
 	if kind != snapshot.Dir {
-		if !kustomize.IsKustomizationName(path.Base(dir)) {
+		switch name := path.Base(dir); {
+		case kustomize.IsKustomizationName(name), name == helm.ChartFile:
+			dir = path.Dir(dir)
+		case path.Ext(name) == ".tgz":
+			return r.chart(ctx, dir, "it is an archive of a chart")
+		default:
 			return r.singleFile(dir)
 		}
-		dir = path.Dir(dir)
 	}
 	name, err := r.marker(dir)
-	if err != nil {
+	switch {
+	case err != nil:
 		return err
-	}
-	if name != "" {
+	case name == helm.ChartFile:
+		return r.chart(ctx, dir, "there is a "+name+" in it")
+	case name != "":
 		r.res.Renderer, r.res.Why = Kustomize, "there is a "+name+" in it"
 		err = r.kustomize(ctx, dir)
-	} else {
+	default:
 		r.res.Renderer, r.res.Why = Manifests, "it has no kustomization and no Chart.yaml"
 		err = r.folder(ctx, dir)
 	}
 	if err != nil {
+		return err
+	}
+	return r.finish()
+}
+
+// chart renders a Helm chart.
+func (r *renderer) chart(ctx context.Context, dir, why string) error {
+	if r.small {
+		return errNotSmall
+	}
+	r.res.Renderer, r.res.Why = Helm, why
+	var options helm.Options
+	if r.req.Helm != nil {
+		options = *r.req.Helm
+	}
+	out, err := helm.Render(ctx, r.tree, dir, options, r.req.Limits, r.req.Text)
+	if out != nil {
+		r.res.Hooks, r.res.Unstable, r.res.Text = out.Hooks, out.Unstable, out.Text
+		r.res.Warnings, r.res.Ignored = out.Warnings, append(r.res.Ignored, out.Ignored...)
+	}
+	if err != nil {
+		return err
+	}
+	if err := r.add(dir, out.Objects); err != nil {
 		return err
 	}
 	return r.finish()
@@ -197,6 +262,11 @@ func (r *renderer) noObjects() error {
 	switch {
 	case r.res.Renderer == Kustomize:
 		e.Hint = "list some resources in its kustomization"
+	case r.res.Renderer == Helm:
+		e.Hint = "with these values the chart gives nothing to apply"
+		if n := len(r.res.Hooks); n > 0 {
+			e.WithHint("with these values the chart gives nothing but %d hooks or tests", n)
+		}
 	case len(r.res.Ignored) > 0:
 		first := r.res.Ignored[0]
 		e.WithHint("%d were left out, the first of them %s (%s)", len(r.res.Ignored), first.Path, first.Reason)
@@ -242,6 +312,9 @@ func (r *renderer) add(file string, objects []Object) error {
 
 // kustomize builds dir and adds its objects.
 func (r *renderer) kustomize(ctx context.Context, dir string) error {
+	if r.small {
+		return errNotSmall
+	}
 	out, err := kustomize.Build(ctx, r.tree, dir, r.req.Limits, r.req.Text)
 	if err != nil {
 		return err

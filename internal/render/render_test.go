@@ -14,6 +14,7 @@ import (
 
 	"abide.dev/abide/internal/render"
 	"abide.dev/abide/internal/render/fault"
+	"abide.dev/abide/internal/render/helm"
 	"abide.dev/abide/internal/snapshot"
 	"abide.dev/abide/internal/snapshot/memtree"
 )
@@ -89,6 +90,20 @@ func TestFolder(t *testing.T) {
 			want:    []string{"a@app/a.yaml:1", "keep@app/keep.tmp.yaml:1", "only-root@app/only-root.yaml:1"},
 			ignored: []string{"app/b.tmp.yaml", "app/link.tmp.yaml", "app/secret"},
 		},
+		"ignore files that can be executed count, links do not": {
+			nodes: map[string]memtree.Node{
+				".abideignore":         memtree.Exec("*.tmp.yaml\n"),
+				"app/.abideignore":     memtree.Link("../ignore"),
+				"app/sub/.abideignore": memtree.Exec("b.yaml\n"),
+				"app/sub/a.yaml":       memtree.File(configMap("a")),
+				"app/sub/b.yaml":       memtree.File("{broken"),
+				"app/sub/c.tmp.yaml":   memtree.File("{broken"),
+				"ignore":               memtree.File("*.yaml\n"),
+			},
+			path:    "app/sub",
+			want:    []string{"a@app/sub/a.yaml:1"},
+			ignored: []string{"app/sub/b.yaml", "app/sub/c.tmp.yaml"},
+		},
 		"a kustomization below is built": {
 			nodes: map[string]memtree.Node{
 				"a.yaml":                  memtree.File(configMap("a")),
@@ -155,6 +170,7 @@ func TestFolder(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			res, err := render.Render(context.Background(), memtree.New(row.nodes), render.Request{Path: row.path})
+			alike(t, memtree.New(row.nodes), render.Request{Path: row.path}, res, err)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -194,8 +210,7 @@ func TestErrors(t *testing.T) {
 		"inside a submodule": {nodes: map[string]memtree.Node{"m": memtree.Submodule(strings.Repeat("1", 40))}, path: "m/x", reason: fault.PathNotFound, says: []string{"submodule"}},
 		"other file":         {nodes: one("README.md", "x"), path: "README.md", reason: fault.InvalidPath},
 		"git folder":         {nodes: one(".git/a.yaml", configMap("a")), path: ".git", reason: fault.ForbiddenPath},
-		"chart":              {nodes: map[string]memtree.Node{"c/Chart.yaml": memtree.File("name: x"), "c/templates/a.yaml": memtree.File("{{ x }}")}, path: "c", reason: fault.HelmNotSupported, says: []string{"c/Chart.yaml", "Helm charts are not rendered by this version"}},
-		"chart below":        {nodes: map[string]memtree.Node{"c/Chart.yaml": memtree.File("name: x")}, path: ".", reason: fault.HelmNotSupported},
+		"chart below":        {nodes: map[string]memtree.Node{"c/Chart.yaml": memtree.File("name: x")}, path: ".", reason: fault.NestedChart, says: []string{"c/Chart.yaml", "make an App of it"}},
 		"nothing":            {nodes: one("README.md", "x"), path: ".", reason: fault.NoObjects},
 		"nothing but values": {nodes: one("values.yaml", "a: b"), path: ".", reason: fault.NoObjects, says: []string{"values.yaml"}},
 		"kustomize nothing":  {nodes: one("kustomization.yaml", "namePrefix: x"), path: ".", reason: fault.NoObjects},
@@ -224,6 +239,7 @@ func TestErrors(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			res, err := render.Render(context.Background(), memtree.New(row.nodes), render.Request{Path: row.path})
+			alike(t, memtree.New(row.nodes), render.Request{Path: row.path}, res, err)
 			e := wantReason(t, err, row.reason)
 			for _, part := range row.says {
 				if !strings.Contains(e.Error(), part) {
@@ -241,7 +257,9 @@ func TestErrors(t *testing.T) {
 func TestNumbers(t *testing.T) {
 	text := configMap("a") + `v: [1, -2, 1.5, 1.0, 1e3, 0x10, 9223372036854775807, 18446744073709551615, 1e30, true, yes, "1", 012, null, 2001-01-01]
 `
-	res, err := render.Render(context.Background(), memtree.FromText(map[string]string{"a.yaml": text}), render.Request{Path: "."})
+	tree := memtree.FromText(map[string]string{"a.yaml": text})
+	res, err := render.Render(context.Background(), tree, render.Request{Path: "."})
+	alike(t, tree, render.Request{Path: "."}, res, err)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -272,19 +290,28 @@ func TestTraceIsComplete(t *testing.T) {
 		"comp/kustomization.yaml":       memtree.File("apiVersion: kustomize.config.k8s.io/v1alpha1\nkind: Component\nnameSuffix: -c\n"),
 		"overlay3/kustomization.yaml":   memtree.File("resources: [missing.yaml]\n"),
 		"overlay4/deep/x/manifest.yaml": memtree.File(configMap("deep")),
+		"chart/Chart.yaml":              memtree.File(chartYAML),
+		"chart/.helmignore":             memtree.File("README.md\n"),
+		"chart/templates/a.yaml":        memtree.File(configMap("{{ .Values.name }}") + "data: {files: {{ range $n, $_ := .Files.Glob \"**\" }}{{ $n }}{{ end }}}\n"),
+		"chart/templates/dir":           memtree.Link("../../shared"),
+		"chart/charts/sub/Chart.yaml":   memtree.File("apiVersion: v2\nname: sub\nversion: 1.0.0\n"),
+		"shared/values.yaml":            memtree.File("name: shared\n"),
 	}
+	options := &helm.Options{ValuesFiles: []helm.ValuesFile{{Path: "shared/values.yaml"}, {Path: "shared/k/README.md", Optional: true}}}
 	contents := []memtree.Node{
 		memtree.File(configMap("new")), memtree.File("{broken"), memtree.File("resources: [r.yaml]\n"), memtree.File(""),
 		memtree.Exec(configMap("a")), memtree.Link("../base"), memtree.Link("r.yaml"), memtree.Link("../../x"), memtree.File("*.yaml\n"),
-		memtree.File("namePrefix: p-\nresources: [a.yaml]\n"),
+		memtree.File("namePrefix: p-\nresources: [a.yaml]\n"), memtree.File("name: other\n"),
 	}
-	names := []string{".abideignore", "kustomization.yaml", "kustomization.yml", "Chart.yaml", "a.yaml", "z.yaml", "README.md", "missing.yaml", "sub", "dir", "f.txt", "r.yaml"}
-	dirs := []string{"", "plain/", "plain/sub/", "plain/k/", "shared/", "shared/k/", "base/", "overlay/", "overlay2/", "overlay3/", "overlay4/", "overlay4/deep/", "comp/", "unused/", "nowhere/"}
-	paths := []string{"plain", "overlay", "overlay2", "overlay3", "base", "overlay4", "nowhere/at/all", "plain/a.yaml", "overlay/dir"}
+	names := []string{".abideignore", "kustomization.yaml", "kustomization.yml", "Chart.yaml", "a.yaml", "z.yaml", "README.md", "missing.yaml", "sub", "dir", "f.txt", "r.yaml", ".helmignore", "values.yaml"}
+	dirs := []string{"", "plain/", "plain/sub/", "plain/k/", "shared/", "shared/k/", "base/", "overlay/", "overlay2/", "overlay3/", "overlay4/", "overlay4/deep/", "comp/", "unused/", "nowhere/", "chart/", "chart/templates/", "chart/charts/sub/"}
+	paths := []string{"plain", "overlay", "overlay2", "overlay3", "base", "overlay4", "nowhere/at/all", "plain/a.yaml", "overlay/dir", "chart"}
 	rng := rand.New(rand.NewPCG(1, 2))
 
 	outcome := func(tree snapshot.Tree, p string) (string, render.Trace) {
-		res, err := render.Render(context.Background(), tree, render.Request{Path: p, Text: true})
+		req := render.Request{Path: p, Text: true, Helm: options}
+		res, err := render.Render(context.Background(), tree, req)
+		alike(t, tree, req, res, err)
 		if err != nil {
 			return "error: " + err.Error(), res.Trace
 		}

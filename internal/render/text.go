@@ -10,10 +10,10 @@ import (
 const separator = "---\n"
 
 // YAML returns the objects as one stream, their keys sorted. For a kustomize
-// build that kept its text ([Request.Text]) it is byte for byte what
-// `kustomize build` prints.
+// build or a chart that kept its text ([Request.Text]) it is byte for byte what
+// `kustomize build` or `helm template` prints, hooks included.
 func (r *Result) YAML() ([]byte, error) {
-	if r.Renderer == Kustomize && r.Text != nil {
+	if r.Text != nil {
 		return r.Text, nil
 	}
 	var out bytes.Buffer

@@ -21,6 +21,9 @@ import (
 // themselves, since a status that is too large can't be written at all.
 const maxMessage = 1024
 
+// maxHooks is how many hooks a status names.
+const maxHooks = 10
+
 // Status returns the status that an App has after a run. old is not changed;
 // times of transition are kept where nothing changed, so that a status that
 // says the same is equal.
@@ -37,6 +40,9 @@ func Status(app *v1alpha1.App, old v1alpha1.AppStatus, out *pipeline.Outcome, su
 	s.Health = sum.Health
 	if sum.Objects.Total == 0 && out.State != v1alpha1.StateInSync {
 		s.Health = v1alpha1.HealthUnknown
+	}
+	if out.Desired != "" {
+		s.Hooks = out.Hooks[:min(len(out.Hooks), maxHooks)]
 	}
 	s.Plan = nil
 	if out.Waiting != nil {

@@ -11,6 +11,8 @@
 //
 // What always holds: memory never runs ahead of the API. An entry that Entries
 // returns has been stored; an entry that a Write could not store is not there.
+// The one exception is the uid that [Inventories.Learn] notes: it goes with the
+// next write of its part, and after a restart the live object tells it again.
 package store
 
 import (
@@ -22,6 +24,7 @@ import (
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"abide.dev/abide/api/v1alpha1"
@@ -169,6 +172,19 @@ func (s *Inventories) Write(ctx context.Context, owner *v1alpha1.App, set []v1al
 		}
 	}
 	return nil
+}
+
+// Learn notes the uid of an object whose entry is stored, and sends nothing.
+func (s *Inventories) Learn(app object.App, k object.Key, uid types.UID) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	inv := s.apps[app]
+	if inv == nil || inv.entries[k] == nil || inv.entries[k].UID == uid {
+		return
+	}
+	e := *inv.entries[k]
+	e.UID = uid
+	inv.entries[k] = &e
 }
 
 // change is what happens to one part.

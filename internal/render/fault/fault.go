@@ -18,28 +18,38 @@ import (
 // Reasons of an [Error], fit for a condition. They are stable: users match on
 // them.
 const (
-	PathNotFound          = "PathNotFound"          // the path of the App, or a file that is named, is not in the tree
-	InvalidPath           = "InvalidPath"           // the path is of no kind that can be rendered
-	EscapesRepository     = "EscapesRepository"     // a path or link leads out of the repository
-	ForbiddenPath         = "ForbiddenPath"         // the path goes through Git's own folder
-	LinkLoop              = "LinkLoop"              // symbolic links that never end
-	InvalidYAML           = "InvalidYAML"           // text that does not parse, or repeats a key
-	InvalidObject         = "InvalidObject"         // a document that is half a Kubernetes object
-	DuplicateObject       = "DuplicateObject"       // the same object twice
-	NoObjects             = "NoObjects"             // nothing to apply
-	TooLarge              = "TooLarge"              // bytes, here or after expansion, over the limit
-	TooManyObjects        = "TooManyObjects"        // objects over the limit
-	TooDeep               = "TooDeep"               // nesting over the limit
-	InvalidIgnoreFile     = "InvalidIgnoreFile"     // an .abideignore that is too large
-	HelmNotSupported      = "HelmNotSupported"      // a chart, or helmCharts of a kustomization
-	InvalidKustomization  = "InvalidKustomization"  // a kustomization that does not parse or contradicts itself
-	KustomizationCycle    = "KustomizationCycle"    // kustomizations that include each other
-	RemoteBaseNotAllowed  = "RemoteBaseNotAllowed"  // a URL where a path is taken
-	PluginNotAllowed      = "PluginNotAllowed"      // a generator, transformer or validator that is not built in
-	KustomizeFailed       = "KustomizeFailed"       // the library's own error
-	RendererCrashed       = "RendererCrashed"       // the library panicked
-	DeadlineExceeded      = "DeadlineExceeded"      // the render took longer than its context allows
-	SubmoduleNotSupported = "SubmoduleNotSupported" // the path is a Git submodule
+	PathNotFound           = "PathNotFound"           // the path of the App, or a file that is named, is not in the tree
+	InvalidPath            = "InvalidPath"            // the path is of no kind that can be rendered
+	EscapesRepository      = "EscapesRepository"      // a path or link leads out of the repository
+	ForbiddenPath          = "ForbiddenPath"          // the path goes through Git's own folder
+	LinkLoop               = "LinkLoop"               // symbolic links that never end
+	InvalidYAML            = "InvalidYAML"            // text that does not parse, or repeats a key
+	InvalidObject          = "InvalidObject"          // a document that is half a Kubernetes object
+	DuplicateObject        = "DuplicateObject"        // the same object twice
+	NoObjects              = "NoObjects"              // nothing to apply
+	TooLarge               = "TooLarge"               // bytes, here or after expansion, over the limit
+	TooManyObjects         = "TooManyObjects"         // objects over the limit
+	TooDeep                = "TooDeep"                // nesting over the limit
+	InvalidIgnoreFile      = "InvalidIgnoreFile"      // an .abideignore that is too large
+	HelmNotSupported       = "HelmNotSupported"       // helmCharts of a kustomization
+	NestedChart            = "NestedChart"            // a chart in a folder of manifests
+	InvalidChart           = "InvalidChart"           // a chart that Helm cannot load or install
+	MissingDependency      = "MissingDependency"      // a chart that Chart.yaml names and charts/ does not have
+	InvalidHelmOptions     = "InvalidHelmOptions"     // a release name or Kubernetes version that is none
+	IncompatibleChart      = "IncompatibleChart"      // a chart for another version of Kubernetes
+	InvalidValues          = "InvalidValues"          // values that do not parse, or that the chart's schema refuses
+	RemoteSchemaNotAllowed = "RemoteSchemaNotAllowed" // a values.schema.json that refers to a URL or another file
+	HelmFailed             = "HelmFailed"             // an error of a template
+	UnstableRender         = "UnstableRender"         // a chart whose output is another at each render
+	InvalidKustomization   = "InvalidKustomization"   // a kustomization that does not parse or contradicts itself
+	KustomizationCycle     = "KustomizationCycle"     // kustomizations that include each other
+	RemoteBaseNotAllowed   = "RemoteBaseNotAllowed"   // a URL where a path is taken
+	PluginNotAllowed       = "PluginNotAllowed"       // a generator, transformer or validator that is not built in
+	KustomizeFailed        = "KustomizeFailed"        // the library's own error
+	RendererCrashed        = "RendererCrashed"        // the library panicked
+	DeadlineExceeded       = "DeadlineExceeded"       // the render took longer than its context allows
+	RenderOutOfMemory      = "RenderOutOfMemory"      // the render took more memory than it may
+	SubmoduleNotSupported  = "SubmoduleNotSupported"  // the path is a Git submodule
 )
 
 // Error says why a repository could not be rendered.

@@ -35,6 +35,7 @@ import (
 
 	"abide.dev/abide/internal/render/fault"
 	"abide.dev/abide/internal/render/limit"
+	"abide.dev/abide/internal/render/logguard"
 	"abide.dev/abide/internal/render/manifest"
 	"abide.dev/abide/internal/render/traced"
 )
@@ -74,7 +75,7 @@ func IsKustomizationName(name string) bool {
 // Errors that the repository caused are [*fault.Error]. text asks for
 // [Output.Text].
 func Build(ctx context.Context, tree *traced.Tree, dir string, lim limit.Limits, text bool) (*Output, error) {
-	guardLog()
+	logguard.Install()
 	c := newChecker(tree, lim)
 	var plan *node
 	var err error

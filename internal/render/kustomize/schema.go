@@ -2,6 +2,8 @@ package kustomize
 
 import (
 	"encoding/json"
+	"maps"
+	"slices"
 	"strings"
 
 	"k8s.io/kube-openapi/pkg/validation/spec"
@@ -53,7 +55,7 @@ func checkDefinitions(file string, content []byte) error {
 		return total, true
 	}
 	total := 0
-	for name := range defs {
+	for _, name := range slices.Sorted(maps.Keys(defs)) { // so that the same fault is named each time
 		n, ok := count(name)
 		if !ok {
 			return fault.New(fault.InvalidKustomization, file, 0, "has a definition that contains itself (%s)", shorten(name)).
@@ -81,9 +83,9 @@ func checkSchema(file string, content []byte) error {
 		return e
 	}
 	next := map[string]string{} // definitions that are nothing but a reference
-	for name, raw := range doc.Definitions {
+	for _, name := range slices.Sorted(maps.Keys(doc.Definitions)) {
 		var d any
-		if err := json.Unmarshal(raw, &d); err != nil {
+		if err := json.Unmarshal(doc.Definitions[name], &d); err != nil {
 			return fault.New(fault.InvalidYAML, file, 0, "has a definition that does not parse (%s)", shorten(name))
 		}
 		if err := checkRefs(file, d); err != nil {
@@ -95,7 +97,7 @@ func checkSchema(file string, content []byte) error {
 			}
 		}
 	}
-	for name := range next {
+	for _, name := range slices.Sorted(maps.Keys(next)) {
 		at := name
 		for range len(next) + 1 {
 			to, ok := next[at]
@@ -115,7 +117,8 @@ func checkSchema(file string, content []byte) error {
 func checkRefs(file string, v any) error {
 	switch v := v.(type) {
 	case map[string]any:
-		for k, item := range v {
+		for _, k := range slices.Sorted(maps.Keys(v)) {
+			item := v[k]
 			if ref, ok := item.(string); ok && k == "$ref" {
 				name, ok := strings.CutPrefix(ref, definitionPrefix)
 				if !ok || strings.ContainsAny(name, "/~%") {

@@ -1,6 +1,8 @@
 package manifest
 
 import (
+	"bytes"
+
 	"abide.dev/abide/internal/render/fault"
 	"abide.dev/abide/internal/render/limit"
 
@@ -9,6 +11,38 @@ import (
 
 // nodeBytes is what a value counts besides its text.
 const nodeBytes = 16
+
+// CheckAliases refuses text that another decoder is about to read and that its
+// aliases make too large or too deep. Text without aliases costs next to
+// nothing.
+func CheckAliases(file string, content []byte, lim limit.Limits) error {
+	if !hasAliases(content) {
+		return nil
+	}
+	for _, doc := range splitDocuments(bytes.TrimPrefix(content, utf8BOM)) {
+		if err := checkAliases(file, doc, lim); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// hasAliases tells whether there may be an alias.
+func hasAliases(text []byte) bool {
+	return bytes.IndexByte(text, '*') >= 0 && bytes.IndexByte(text, '&') >= 0
+}
+
+func checkAliases(file string, doc document, lim limit.Limits) (err error) {
+	if !hasAliases(doc.text) {
+		return nil
+	}
+	defer func() {
+		if p := recover(); p != nil {
+			err = fault.New(fault.InvalidYAML, file, doc.first, "the YAML parser gave up: %v", p)
+		}
+	}()
+	return checkExpansion(file, doc, lim)
+}
 
 // checkExpansion refuses a document whose aliases, written out, go over the
 // limit, or that contains itself.

@@ -94,11 +94,14 @@ type decoder struct {
 	lim     limit.Limits
 	objects []Object
 	ignored []Ignored
+	// templated: see DecodeTemplated, which is told of repeated keys.
+	templated bool
+	repeated  func(*fault.Error)
 }
 
 func (d *decoder) yaml(content []byte) error {
 	for _, doc := range splitDocuments(content) {
-		v, err := decodeYAML(d.file, doc, d.lim)
+		v, err := decodeYAML(d.file, doc, d.lim, d.repeated)
 		if err != nil {
 			return err
 		}
@@ -214,6 +217,9 @@ func (d *decoder) object(m map[string]any, line int) error {
 	}
 	name, ok := meta["name"].(string)
 	if !ok || name == "" {
+		if generated, _ := meta["generateName"].(string); d.templated && meta["name"] == nil && generated != "" {
+			return d.add(m, line)
+		}
 		if meta["generateName"] != nil {
 			return d.invalidHint(line, "set metadata.name: what is in Git must have the same name at every sync",
 				"%s has metadata.generateName and no metadata.name", kind)
@@ -226,6 +232,11 @@ func (d *decoder) object(m map[string]any, line int) error {
 			return d.invalid(line, "%s %s has a metadata.namespace that is no string", kind, name)
 		}
 	}
+	return d.add(m, line)
+}
+
+// add takes an object and keeps to the limit.
+func (d *decoder) add(m map[string]any, line int) error {
 	if len(d.objects) >= d.lim.Objects {
 		return fault.New(fault.TooManyObjects, d.file, line, "holds more than %d objects", d.lim.Objects).
 			WithHint("split it into several Apps")

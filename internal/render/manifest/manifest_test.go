@@ -32,7 +32,7 @@ var samples = []string{
 func TestValuesAreKubectls(t *testing.T) {
 	for _, s := range append(samples[:5:5], "a: {b: [1, {c: 2.5}], d: 'x'}\ne: 2001-01-01T00:00:00Z\nf: 1e-7\ng: 1e20\nh: -1e20\ni: 9007199254740993.0\nj: on\n") {
 		for _, doc := range splitDocuments([]byte(s)) {
-			got, err := decodeYAML("f", doc, limit.Default())
+			got, err := decodeYAML("f", doc, limit.Default(), nil)
 			if err != nil {
 				t.Fatalf("%s: %v", s, err)
 			}
@@ -149,4 +149,58 @@ func FuzzDecode(f *testing.F) {
 			o.DeepCopy()
 		}
 	})
+}
+
+func TestTemplated(t *testing.T) {
+	for name, row := range map[string]struct {
+		text     string
+		want     string // the value of data.a
+		repeated int
+		reason   string
+	}{
+		"a repeated key counts as Helm takes it":  {"data: {a: one, a: two}\n", "two", 1, ""},
+		"so does one beside a merge":              {"x: &x {c: d}\ndata:\n  <<: *x\n  a: one\n  a: two\n", "two", 1, ""},
+		"a key that overrides a merged one is ok": {"x: &x {a: one}\ndata: {<<: *x, a: two}\n", "two", 0, ""},
+		"what does not parse stays an error":      {"data: {a: one\nb: [\n", "", 0, fault.InvalidYAML},
+		"so does what is no text":                 {"data: {a: \xff}\n", "", 0, fault.InvalidYAML},
+		"and what is nested too deep":             {"data: {a: one, a: " + strings.Repeat("[", 300) + strings.Repeat("]", 300) + "}\n", "", 1, fault.TooDeep},
+	} {
+		t.Run(name, func(t *testing.T) {
+			text := "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: web}\n" + row.text
+			objects, _, repeated, err := DecodeTemplated("f", []byte(text), limit.Default())
+			if len(repeated) != row.repeated {
+				t.Errorf("repeated: %v", repeated)
+			}
+			if row.reason != "" {
+				var e *fault.Error
+				if !errors.As(err, &e) || e.Reason != row.reason {
+					t.Errorf("want %s, got %v", row.reason, err)
+				}
+				return
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := objects[0].Object["data"].(map[string]any)["a"]; got != row.want {
+				t.Errorf("a is %v, want %s", got, row.want)
+			}
+		})
+	}
+}
+
+func TestSyntaxError(t *testing.T) {
+	for name, row := range map[string]struct {
+		text string
+		line int
+	}{
+		"a mapping":            {"a: b\n---\nc: d\n", -1},
+		"a list":               {"# note\n- a\n", 2},
+		"a broken second text": {"a: b\n---\nc: d: e\n", 3},
+		"no text":              {"a: b\nc: \xff\n", 2},
+	} {
+		e := SyntaxError("f", []byte(row.text), limit.Default())
+		if (e == nil) != (row.line < 0) || e != nil && e.Line != row.line {
+			t.Errorf("%s: %v, want line %d", name, e, row.line)
+		}
+	}
 }

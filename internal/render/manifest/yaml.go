@@ -16,19 +16,34 @@ import (
 	"abide.dev/abide/internal/render/limit"
 )
 
-// decodeYAML decodes one document to the types of Kubernetes' JSON.
-func decodeYAML(file string, doc document, lim limit.Limits) (v any, err error) {
+// decodeYAML decodes one document to the types of Kubernetes' JSON. Where
+// repeated is not nil, a key that is written twice is told to it, and the last
+// one holds.
+func decodeYAML(file string, doc document, lim limit.Limits, repeated func(*fault.Error)) (v any, err error) {
 	// The library's parser has panicked on odd input before.
 	defer func() {
 		if p := recover(); p != nil {
 			v, err = nil, fault.New(fault.InvalidYAML, file, doc.first, "the YAML parser gave up: %v", p)
 		}
 	}()
-	if bytes.IndexByte(doc.text, '*') >= 0 && bytes.IndexByte(doc.text, '&') >= 0 {
-		if err := checkExpansion(file, doc, lim); err != nil {
+	if err := checkAliases(file, doc, lim); err != nil {
+		return nil, err
+	}
+	raw, err := strictly(file, doc)
+	if err != nil {
+		// What is wrong only for the strict decoder is a repeated key.
+		var refused *fault.Error
+		if repeated == nil || !errors.As(err, &refused) || yamlv2.Unmarshal(doc.text, &raw) != nil {
 			return nil, err
 		}
+		repeated(refused)
 	}
+	c := converter{file: file, line: doc.first, depth: lim.Depth}
+	return c.value(raw, 0)
+}
+
+// strictly decodes a document in which no key may be repeated.
+func strictly(file string, doc document) (raw any, err error) {
 	decode := yamlv2.UnmarshalStrict
 	if bytes.Contains(doc.text, []byte("<<")) {
 		// The strict decoder takes a key that overrides a merged one for a
@@ -38,12 +53,10 @@ func decodeYAML(file string, doc document, lim limit.Limits) (v any, err error) 
 		}
 		decode = yamlv2.Unmarshal
 	}
-	var raw any
 	if err := decode(doc.text, &raw); err != nil {
 		return nil, yamlError(file, doc, err)
 	}
-	c := converter{file: file, line: doc.first, depth: lim.Depth}
-	return c.value(raw, 0)
+	return raw, nil
 }
 
 var libraryLine = regexp.MustCompile(`line (\d+): `)

@@ -151,6 +151,34 @@ func (t *Tree) readLink(p string) (string, error) {
 // shared and must not be changed.
 func (t *Tree) ReadFile(p string) ([]byte, error) { return t.read(p) }
 
+// ReadHashed is ReadFile, and returns the hash of what was read as well.
+func (t *Tree) ReadHashed(p string) ([]byte, string, error) {
+	b, err := t.read(p)
+	if err != nil {
+		return nil, "", err
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return b, t.seen[key{p, Read}], nil
+}
+
+// Same tells whether the file at a resolved path still has the hash that
+// [Tree.ReadHashed] gave, and if so records it as read, with the size that it
+// had then. It reads no content.
+func (t *Tree) Same(p, hash string, size int64) (bool, error) {
+	e, err := t.tree.Lookup(p)
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	if err != nil || readHash(e) != hash {
+		return false, err
+	}
+	if t.record(p, Read, hash) {
+		return true, t.count(p, size)
+	}
+	return true, nil
+}
+
 func (t *Tree) read(p string) ([]byte, error) {
 	e, err := t.tree.Lookup(p)
 	if err != nil {
@@ -168,16 +196,24 @@ func (t *Tree) read(p string) ([]byte, error) {
 		return nil, &snapshot.TooLargeError{Path: p, Size: int64(len(b)), Limit: t.maxFile}
 	}
 	if fresh {
-		t.mu.Lock()
-		t.total += int64(len(b))
-		over := t.total > t.maxTotal
-		t.mu.Unlock()
-		if over {
-			return nil, fault.New(fault.TooLarge, p, 0, "the files of this render have more than %d bytes together", t.maxTotal).
-				WithHint("split it into several Apps")
+		if err := t.count(p, int64(len(b))); err != nil {
+			return nil, err
 		}
 	}
 	return b, nil
+}
+
+// count keeps to the bound on what distinct files have together.
+func (t *Tree) count(p string, size int64) error {
+	t.mu.Lock()
+	t.total += size
+	over := t.total > t.maxTotal
+	t.mu.Unlock()
+	if !over {
+		return nil
+	}
+	return fault.New(fault.TooLarge, p, 0, "the files of this render have more than %d bytes together", t.maxTotal).
+		WithHint("split it into several Apps")
 }
 
 // ReadDir returns the entries of the directory at a resolved path, in byte

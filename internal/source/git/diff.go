@@ -15,6 +15,11 @@ import (
 type Change struct {
 	Path     string
 	From, To snapshot.Entry
+	// Top is where the change of kind begins that Path is part of: the path
+	// itself, or a directory above it that came with it, went with it, or took
+	// the place of a file. Above Top both trees have directories. It is empty for
+	// a path that is of the same kind in both.
+	Top string
 }
 
 // MaxChanges is how many changes ChangedPaths lists.
@@ -37,7 +42,7 @@ func (m *Mirror) ChangedPaths(ctx context.Context, from, to string) ([]Change, e
 		return nil, err
 	}
 	d := differ{mirror: m}
-	err = d.compare(ctx, ".", snapshot.Entry{Kind: snapshot.Dir, Hash: a.Tree}, snapshot.Entry{Kind: snapshot.Dir, Hash: b.Tree})
+	err = d.compare(ctx, ".", "", snapshot.Entry{Kind: snapshot.Dir, Hash: a.Tree}, snapshot.Entry{Kind: snapshot.Dir, Hash: b.Tree})
 	if err != nil {
 		return nil, err
 	}
@@ -54,8 +59,9 @@ type differ struct {
 // is 4096 bytes.
 const maxDepth = 2048
 
-// compare walks two entries of the same path, either of which may be zero.
-func (d *differ) compare(ctx context.Context, at string, a, b snapshot.Entry) error {
+// compare walks two entries of the same path, either of which may be zero. top
+// is the first of the directories above that is not one in both trees.
+func (d *differ) compare(ctx context.Context, at, top string, a, b snapshot.Entry) error {
 	if a.Kind == b.Kind && a.Hash == b.Hash {
 		return nil
 	}
@@ -63,7 +69,10 @@ func (d *differ) compare(ctx context.Context, at string, a, b snapshot.Entry) er
 		return err
 	}
 	aDir, bDir := a.Kind == snapshot.Dir, b.Kind == snapshot.Dir
-	leaf := Change{Path: at}
+	if top == "" && a.Kind != b.Kind {
+		top = at
+	}
+	leaf := Change{Path: at, Top: top}
 	if !aDir {
 		leaf.From = a
 	}
@@ -83,10 +92,10 @@ func (d *differ) compare(ctx context.Context, at string, a, b snapshot.Entry) er
 		return errorf(RepositoryMalformed, d.mirror.url.String(), "", "its directories nest deeper than %d", maxDepth)
 	}
 	defer func() { d.depth-- }()
-	return d.directories(ctx, at, a, b)
+	return d.directories(ctx, at, top, a, b)
 }
 
-func (d *differ) directories(ctx context.Context, at string, a, b snapshot.Entry) error {
+func (d *differ) directories(ctx context.Context, at, top string, a, b snapshot.Entry) error {
 	var as, bs []snapshot.Entry
 	var err error
 	if a.Kind == snapshot.Dir {
@@ -113,7 +122,7 @@ func (d *differ) directories(ctx context.Context, at string, a, b snapshot.Entry
 		if name == "" {
 			name = y.Name
 		}
-		if err := d.compare(ctx, path.Join(at, name), x, y); err != nil {
+		if err := d.compare(ctx, path.Join(at, name), top, x, y); err != nil {
 			return err
 		}
 	}

@@ -59,6 +59,10 @@ func TestParseURL(t *testing.T) {
 		{"file:relative", "file:relative", "the short form of a host called file, as git has it"},
 		{"", "", "empty"},
 		{"https://" + strings.Repeat("a", 3000) + "/r", "", "too long"},
+		{"https://" + strings.Repeat("a", 253) + "/r", "https://" + strings.Repeat("a", 253) + "/r", "the longest host"},
+		{"https://" + strings.Repeat("a", 254) + "/r", "", "a host that is too long"},
+		{"ssh://" + strings.Repeat("u", 64) + "@host/r", "ssh://" + strings.Repeat("u", 64) + "@host/r", "the longest user"},
+		{"ssh://" + strings.Repeat("u", 65) + "@host/r", "", "a user that is too long"},
 	} {
 		u, err := ParseURL(tt.in)
 		if tt.want == "" {

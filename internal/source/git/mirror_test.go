@@ -427,12 +427,13 @@ func TestChangedPaths(t *testing.T) {
 	}
 	var got []string
 	for _, c := range changes {
-		got = append(got, fmt.Sprintf("%s: %s -> %s", c.Path, c.From.Kind, c.To.Kind))
+		got = append(got, fmt.Sprintf("%s: %s -> %s from %q", c.Path, c.From.Kind, c.To.Kind, c.Top))
 	}
 	want := []string{
-		"dir/added: unknown -> file", "dir/changed: file -> file", "dir/removed: file -> unknown",
-		"gone/deep/er: file -> unknown", "mode: file -> executable file", "new/deep/er: unknown -> file",
-		"was-dir: unknown -> file", "was-dir/x: file -> unknown", "was-file: file -> unknown", "was-file/y: unknown -> file",
+		`dir/added: unknown -> file from "dir/added"`, `dir/changed: file -> file from ""`, `dir/removed: file -> unknown from "dir/removed"`,
+		`gone/deep/er: file -> unknown from "gone"`, `mode: file -> executable file from "mode"`, `new/deep/er: unknown -> file from "new"`,
+		`was-dir: unknown -> file from "was-dir"`, `was-dir/x: file -> unknown from "was-dir"`,
+		`was-file: file -> unknown from "was-file"`, `was-file/y: unknown -> file from "was-file"`,
 	}
 	if d := cmp.Diff(want, got); d != "" {
 		t.Errorf("changes (-want +got):\n%s", d)

@@ -50,12 +50,25 @@ const maxURL = 2048
 
 var (
 	// scpForm is user@host:path as git and scp take it; the user is optional.
-	scpForm  = regexp.MustCompile(`^(?:([^@/:]+)@)?(\[[0-9a-fA-F:.]+\]|[^@/:\[\]]+):([^:].*)$`)
-	userForm = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9_.+-]{0,63}$`)
+	scpForm = regexp.MustCompile(`^(?:([^@/:]+)@)?(\[[0-9a-fA-F:.]+\]|[^@/:\[\]]+):([^:].*)$`)
+	// userForm and hostForm say nothing of the length: a counted repetition makes
+	// a large program of a regular expression, at the start of every command.
+	userForm = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9_.+-]*$`)
 	// plainPath is an absolute path that looks the same in a URL.
 	plainPath = regexp.MustCompile(`^/[A-Za-z0-9._~/+@=,-]*$`)
-	hostForm  = regexp.MustCompile(`^[A-Za-z0-9_](?:[A-Za-z0-9_.-]{0,251}[A-Za-z0-9_])?\.?$`)
+	hostForm  = regexp.MustCompile(`^[A-Za-z0-9_](?:[A-Za-z0-9_.-]*[A-Za-z0-9_])?\.?$`)
 )
+
+const (
+	maxUser = 64
+	maxHost = 253 // RFC 1035, a dot at the end not counted
+)
+
+func isUser(s string) bool { return len(s) <= maxUser && userForm.MatchString(s) }
+
+func isHost(s string) bool {
+	return len(strings.TrimSuffix(s, ".")) <= maxHost && hostForm.MatchString(s)
+}
 
 var defaultPorts = map[string]string{"https": "443", "http": "80", "ssh": "22"}
 
@@ -129,7 +142,7 @@ func parseFull(s string) (URL, error) {
 		if _, has := u.User.Password(); has || scheme != "ssh" {
 			return URL{}, embedded(scheme + "://" + u.Host + u.EscapedPath())
 		}
-		if user = u.User.Username(); !userForm.MatchString(user) {
+		if user = u.User.Username(); !isUser(user) {
 			return URL{}, badURL(shown, "the user's name has a character that abide does not pass on")
 		}
 		user += "@"
@@ -153,7 +166,7 @@ func parseFull(s string) (URL, error) {
 func parseShort(s, user, host, p string) (URL, error) {
 	shown := hideUser(s)
 	if user != "" {
-		if !userForm.MatchString(user) {
+		if !isUser(user) {
 			return URL{}, badURL(shown, "the user's name has a character that abide does not pass on")
 		}
 		user += "@"
@@ -180,7 +193,7 @@ func canonicalHost(shown, host, port, defaultPort string) (string, error) {
 	switch ip := net.ParseIP(host); {
 	case ip != nil && strings.Contains(host, ":"):
 		host = "[" + ip.String() + "]"
-	case !hostForm.MatchString(host):
+	case !isHost(host):
 		return "", badURL(shown, "the URL has no valid host")
 	}
 	if port == "" {

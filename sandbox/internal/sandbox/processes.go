@@ -49,7 +49,7 @@ func apiServerArgs(dir datadir.Dir, port int, auditLog string) []string {
 		"--kubelet-certificate-authority=" + dir.PKI("ca.crt"),
 		"--kubelet-client-certificate=" + dir.PKI("kubelet-client.crt"),
 		"--kubelet-client-key=" + dir.PKI("kubelet-client.key"),
-		"--profiling=false",
+		"--profiling=true",
 		"--shutdown-delay-duration=0s",
 	}
 	if auditLog != "" {
