@@ -68,7 +68,7 @@ clean: ## Remove what was built.
 ##@ Test
 
 .PHONY: test
-test: build bin/kustomize bin/helm ## Run every test, those against a real Kubernetes included.
+test: build bin/kustomize bin/helm bin/jsonnet ## Run every test, those against a real Kubernetes included.
 	$(call say,'testing the engine (the first run compiles the tests: some minutes on a cold machine)')
 	@go test -timeout $(TEST_TIMEOUT) $(TEST_FLAGS) ./...
 	$(call say,'testing the sandbox')
@@ -79,7 +79,7 @@ test-unit: ## Run the tests that need no cluster: seconds once compiled.
 	@$(NO_SANDBOX) go test -short -timeout 5m $(TEST_FLAGS) ./...
 
 .PHONY: test-race
-test-race: build bin/kustomize bin/helm ## Run all but the longest tests under the race detector (needs a C compiler).
+test-race: build bin/kustomize bin/helm bin/jsonnet ## Run all but the longest tests under the race detector (needs a C compiler).
 	$(call say,'testing under the race detector (compiles everything anew: up to 8 minutes on a cold machine)')
 	@CGO_ENABLED=1 go test -race -short -timeout $(TEST_TIMEOUT) $(TEST_FLAGS) $(RACE_PACKAGES)
 
@@ -172,6 +172,10 @@ bin/helm: hack/tools/go.mod hack/tools/go.sum
 	$(call say,'building bin/helm: the yardstick of the tests of charts (4 minutes on a cold machine)')
 	@cd hack/tools && $(GO_BUILD) -ldflags '-s -w -X helm.sh/helm/v4/internal/version.version=$(HELM_VERSION)' \
 	  -o ../../$@ helm.sh/helm/v4/cmd/helm
+
+bin/jsonnet: hack/tools/go.mod hack/tools/go.sum
+	$(call say,'building bin/jsonnet: the yardstick of the tests of Jsonnet')
+	@cd hack/tools && $(GO_BUILD) -ldflags '-s -w' -o ../../$@ github.com/google/go-jsonnet/cmd/jsonnet
 
 bin/controller-gen: hack/gen/go.mod hack/gen/go.sum
 	$(call say,'building bin/controller-gen (half a minute on a cold machine)')

@@ -43,9 +43,17 @@ type AppList struct {
 
 // AppSpec says which folder should be true, and where.
 type AppSpec struct {
-	// source is the folder in Git.
+	// source is the folder in Git, or the chart.
 	// +required
 	Source Source `json:"source"`
+
+	// sources are further Git repositories, which the chart's valuesFiles can
+	// name: $NAME/path.
+	// +optional
+	// +listType=map
+	// +listMapKey=name
+	// +kubebuilder:validation:MaxItems=8
+	Sources []NamedSource `json:"sources,omitempty"`
 
 	// render says how the files become objects, beyond what they say themselves.
 	// +optional
@@ -79,18 +87,27 @@ const (
 	DeletionPolicyOrphan DeletionPolicy = "Orphan"
 )
 
-// Source is a folder in a Git repository at a ref.
+// Source is a folder in a Git repository at a ref, or a chart of a chart
+// repository or registry, or both: a chart whose valuesFiles lie in the folder.
+//
+// +kubebuilder:validation:MinProperties=1
+// +kubebuilder:validation:XValidation:rule="has(self.repo) || has(self.chart)",message="source takes repo (a Git repository), chart (of a chart repository or registry), or both: a chart with values from Git"
+// +kubebuilder:validation:XValidation:rule="has(self.repo) || !has(self.ref)",message="ref is what to follow in repo, and there is no repo"
 type Source struct {
 	// repo is the URL of the repository: https://, ssh://, user@host:path, or,
 	// where the controller allows it, a local path or file:// URL. Credentials
 	// never stand in the URL; a Repository names the Secret that has them.
-	// +required
+	// +optional
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=2048
 	// +kubebuilder:validation:XValidation:rule="!self.matches('[[:space:][:cntrl:]]') && !self.startsWith('-')",message="repo is a Git URL such as https://example.com/team/config.git; it has no spaces and does not start with a dash"
 	// +kubebuilder:validation:XValidation:rule="!self.matches('^[a-zA-Z0-9+.-]+::')",message="repo must not name a Git remote helper (such as ext::): use https:// or ssh://"
 	// +kubebuilder:validation:XValidation:rule="!self.matches('^[a-zA-Z][a-zA-Z0-9+.-]*://[^/@]*:[^/@]*@')",message="repo must not contain a password: put it in a Secret and name that Secret in a Repository (spec.secretRef)"
-	Repo string `json:"repo"`
+	Repo string `json:"repo,omitempty"`
+
+	// chart is the Helm chart to render, if it does not lie in the folder itself.
+	// +optional
+	Chart *ChartSource `json:"chart,omitempty"`
 
 	// path is the folder (or one file) in the repository, relative to its root.
 	// +optional
@@ -100,6 +117,56 @@ type Source struct {
 	// +kubebuilder:validation:XValidation:rule="!self.startsWith('/')",message="path is relative to the root of the repository: leave out the leading slash"
 	// +kubebuilder:validation:XValidation:rule="!self.split('/').exists(p, p == '..')",message="path must stay inside the repository: '..' is not allowed"
 	Path string `json:"path,omitempty"`
+
+	// ref is what to follow; without it, the repository's default branch.
+	// +optional
+	Ref *Ref `json:"ref,omitempty"`
+}
+
+// ChartSource is a chart of a chart repository or of a registry.
+type ChartSource struct {
+	// repo is https://HOST/PATH of a chart repository, or oci://HOST/PATH of a
+	// registry. Credentials never stand in the URL; a Repository names the Secret
+	// that has them.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=2048
+	// +kubebuilder:validation:XValidation:rule="self.matches('^(https?|oci)://[^/@[:space:][:cntrl:]]+(/[^@?#[:space:][:cntrl:]]*)?$')",message="repo of a chart is https://HOST/PATH of a chart repository or oci://HOST/PATH of a registry, without credentials"
+	Repo string `json:"repo"`
+
+	// name of the chart. In a registry it is a further element of the path, and
+	// may be left out where repo has it all.
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=253
+	Name string `json:"name,omitempty"`
+
+	// version is an exact version, or a range such as 1.x or ">=1.2 <2", whose
+	// newest is followed; in a registry a tag or a digest (sha256:...) as well.
+	// Without it, the newest version that is no prerelease is followed.
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=255
+	Version string `json:"version,omitempty"`
+}
+
+// NamedSource is a further Git repository.
+type NamedSource struct {
+	// name that valuesFiles call it by: $NAME/path.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=63
+	// +kubebuilder:validation:XValidation:rule="self.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?$') && self != 'chart'",message="name has lower-case letters, digits and dashes, and is not chart"
+	Name string `json:"name"`
+
+	// repo is the URL of the repository, as in source.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=2048
+	// +kubebuilder:validation:XValidation:rule="!self.matches('[[:space:][:cntrl:]]') && !self.startsWith('-')",message="repo is a Git URL such as https://example.com/team/config.git; it has no spaces and does not start with a dash"
+	// +kubebuilder:validation:XValidation:rule="!self.matches('^[a-zA-Z0-9+.-]+::')",message="repo must not name a Git remote helper (such as ext::): use https:// or ssh://"
+	// +kubebuilder:validation:XValidation:rule="!self.matches('^[a-zA-Z][a-zA-Z0-9+.-]*://[^/@]*:[^/@]*@')",message="repo must not contain a password: put it in a Secret and name that Secret in a Repository (spec.secretRef)"
+	Repo string `json:"repo"`
 
 	// ref is what to follow; without it, the repository's default branch.
 	// +optional
@@ -293,10 +360,36 @@ type SourceStatus struct {
 	// subject is the first line of the commit's message.
 	// +optional
 	Subject string `json:"subject,omitempty"`
-	// renderer is what turned the files into objects: manifests, kustomize or
-	// helm.
+	// renderer is what turned the files into objects: manifests, kustomize, helm
+	// or jsonnet.
 	// +optional
 	Renderer string `json:"renderer,omitempty"`
+	// chart is the name and version of the chart from a repository or registry.
+	// +optional
+	Chart string `json:"chart,omitempty"`
+	// chartDigest is the hash of its archive: sha256:...
+	// +optional
+	ChartDigest string `json:"chartDigest,omitempty"`
+	// others are where the further repositories of spec.sources stood.
+	// +optional
+	// +listType=map
+	// +listMapKey=name
+	// +kubebuilder:validation:MaxItems=8
+	Others []NamedRevision `json:"others,omitempty"`
+}
+
+// NamedRevision is where a further repository stood.
+type NamedRevision struct {
+	// name among spec.sources.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	Name string `json:"name"`
+	// commit it stood at.
+	// +optional
+	Commit string `json:"commit,omitempty"`
+	// revision is the short form for people, such as main@1a2b3c4d.
+	// +optional
+	Revision string `json:"revision,omitempty"`
 }
 
 // ObjectsStatus counts what an App owns.

@@ -42,7 +42,8 @@ type RepositoryList struct {
 
 // RepositorySpec is what people set.
 type RepositorySpec struct {
-	// url is a Git URL or a prefix of one. It matches on scheme, host and whole
+	// url is a Git URL, or that of a chart repository (https://) or registry
+	// (oci://), or a prefix of one. It matches on scheme, host and whole
 	// path segments: https://example.com/team matches
 	// https://example.com/team/config.git and not https://example.com/teamwork.
 	// The longest match wins, and among equals the one in the App's namespace.
@@ -57,7 +58,8 @@ type RepositorySpec struct {
 	// secretRef names a Secret in the namespace of this Repository. Its keys:
 	// username and password, or token (sent as a bearer token); sshPrivateKey
 	// (with password for its passphrase) and knownHosts; caBundle (PEM); proxy
-	// (a URL). The names that kubernetes.io/basic-auth and
+	// (a URL); for charts also tls.crt and tls.key of a client certificate, and
+	// .dockerconfigjson. The names that kubernetes.io/basic-auth and
 	// kubernetes.io/ssh-auth use are taken too.
 	// +optional
 	SecretRef *SecretReference `json:"secretRef,omitempty"`
@@ -73,13 +75,32 @@ type RepositorySpec struct {
 	// +kubebuilder:validation:XValidation:rule="self.all(n, n == '*' || n.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?$'))",message="allowedNamespaces holds names of namespaces, or \"*\" for all"
 	AllowedNamespaces []string `json:"allowedNamespaces,omitempty"`
 
+	// charts are settings for a chart repository or registry.
+	// +optional
+	Charts *ChartSettings `json:"charts,omitempty"`
+
 	// interval is how often to look for new commits, such as 30s or 5m; between
-	// 5s and 24h.
+	// 5s and 24h. For charts, five minutes is the shortest.
 	// +optional
 	// +kubebuilder:default="30s"
 	// +kubebuilder:validation:MaxLength=32
 	// +kubebuilder:validation:XValidation:rule=`self.matches('^([0-9]{1,5}([.][0-9]{1,3})?(s|m|h))+$') && duration(self) >= duration('5s') && duration(self) <= duration('24h')`,message="interval is a duration between 5s and 24h, such as 30s, 5m or 1h"
 	Interval string `json:"interval,omitempty"`
+}
+
+// ChartSettings are settings for a chart repository or registry.
+//
+// +kubebuilder:validation:MinProperties=1
+type ChartSettings struct {
+	// plainHTTP speaks http to a registry, and allows http:// of a chart
+	// repository. No credentials are sent over it but to this machine itself.
+	// +optional
+	PlainHTTP *bool `json:"plainHTTP,omitempty"`
+
+	// passCredentials sends the credentials also to other hosts that the index of
+	// a chart repository names for its archives.
+	// +optional
+	PassCredentials *bool `json:"passCredentials,omitempty"`
 }
 
 // SecretReference names a Secret in the same namespace.

@@ -32,7 +32,7 @@ func newRender(s Streams) *cobra.Command {
 		Long: "Print the objects that abide renders a folder to. It needs no cluster, reads nothing\n" +
 			"outside the repository, and runs no program. Where the folder has a kustomization, the\n" +
 			"output is byte for byte that of kustomize build; where it is a Helm chart, that of\n" +
-			"helm template --include-crds.\n\n" +
+			"helm template --include-crds. Jsonnet is evaluated as by the jsonnet command.\n\n" +
 			"DIR may be any folder of a Git working copy: what lies beside it in the same working\n" +
 			"copy can be used, as it can in Git. With --path, DIR is the root of the repository.",
 		Example: "  abide render apps/web/overlays/prod\n  abide render . --path apps/web --explain\n" +

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"abide.dev/abide/internal/render"
+	"abide.dev/abide/internal/render/overlay"
 	"abide.dev/abide/internal/snapshot"
 	"abide.dev/abide/internal/snapshot/memtree"
 )
@@ -108,6 +109,41 @@ func BenchmarkHelm(b *testing.B) {
 		if _, err := render.Render(context.Background(), tree, render.Request{Path: "app"}); err != nil {
 			b.Fatal(err)
 		}
+	}
+}
+
+// BenchmarkJsonnet is an application of ten Deployments by way of a library.
+func BenchmarkJsonnet(b *testing.B) {
+	tree := memtree.FromText(map[string]string{
+		"app/main.jsonnet":  "local web = import '../lib/web.libsonnet';\n{ ['web%d' % i]: web { name:: 'web-%d' % i, replicas:: i } for i in std.range(1, 10) }",
+		"lib/web.libsonnet": "{\n  local app = self,\n  name:: error 'no name',\n  replicas:: 1,\n  apiVersion: 'apps/v1', kind: 'Deployment', metadata: { name: app.name, labels: { app: app.name } },\n  spec: { replicas: app.replicas, selector: { matchLabels: { app: app.name } }, template: { metadata: { labels: { app: app.name } }, spec: { containers: [{ name: 'web', image: 'nginx:1.27' }] } } },\n}",
+	})
+	benchmarkRender(b, tree, "app")
+}
+
+// BenchmarkModify patches a hundred Deployments, or puts values into them.
+func BenchmarkModify(b *testing.B) {
+	text := ""
+	for i := range 100 {
+		text += "---\n" + strings.Replace(fmt.Sprintf(benchDeployment, fmt.Sprintf("web-%d", i)), "replicas: 2", "replicas: ${N}", 1)
+	}
+	tree := memtree.FromText(map[string]string{"app/a.yaml": text})
+	patch := overlay.Patch{Target: &overlay.Selector{Kind: "Deployment"}, Patch: "- {op: add, path: /spec/paused, value: true}"}
+	for name, req := range map[string]render.Request{
+		"nothing": {},
+		"patch":   {Overlay: &overlay.Options{Patches: []overlay.Patch{patch}}},
+		"images":  {Overlay: &overlay.Options{Images: []overlay.Image{{Name: "nginx", NewTag: "1.28"}}}},
+		"values":  {Substitute: variables("N", "3")},
+	} {
+		req.Path = "app"
+		b.Run(name, func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				if _, err := render.Render(context.Background(), tree, req); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
 	}
 }
 

@@ -12,6 +12,7 @@ import (
 	"abide.dev/abide/internal/render/fault"
 	"abide.dev/abide/internal/render/helm"
 	"abide.dev/abide/internal/render/ignore"
+	"abide.dev/abide/internal/render/jsonnet"
 	"abide.dev/abide/internal/render/kustomize"
 	"abide.dev/abide/internal/render/manifest"
 	"abide.dev/abide/internal/snapshot"
@@ -34,6 +35,8 @@ func (r *renderer) folder(ctx context.Context, dir string) error {
 type walker struct {
 	*renderer
 	open []string // resolved folders from the root of the walk to here
+	// jsonnet evaluates the files of the folder at hand, if it has any.
+	jsonnet *jsonnet.Renderer
 }
 
 // inherited reads the .abideignore files of the folders above dir.
@@ -106,6 +109,9 @@ func (w *walker) walk(ctx context.Context, real, shown string, stack ignore.Stac
 			}
 		}
 	}
+	if name := jsonnetFile(entries, shown, stack); name != "" {
+		return w.jsonnetFolder(ctx, real, shown, name, entries, stack)
+	}
 	for _, e := range byPath(entries) {
 		if err := w.entry(ctx, real, shown, e, stack); err != nil {
 			return err
@@ -144,7 +150,7 @@ func (w *walker) entry(ctx context.Context, realDir, shownDir string, e snapshot
 		}
 		var err error
 		if real, kind, err = w.tree.Resolve(real); err != nil {
-			if errors.Is(err, fs.ErrNotExist) && !isFault(err) && !manifest.IsManifestName(e.Name) {
+			if errors.Is(err, fs.ErrNotExist) && !isFault(err) && !manifest.IsManifestName(e.Name) && !jsonnet.IsFileName(e.Name) {
 				w.res.Ignored = append(w.res.Ignored, Ignored{Path: shown, Reason: "a link to nothing"})
 				return nil
 			}
@@ -159,12 +165,19 @@ func (w *walker) entry(ctx context.Context, realDir, shownDir string, e snapshot
 		if w.ignored(stack, shown, true) {
 			return nil
 		}
+		if w.jsonnet != nil {
+			w.res.Ignored = append(w.res.Ignored, Ignored{Path: shown, Reason: "a folder beside Jsonnet is read by imports only"})
+			return nil
+		}
 		return w.subfolder(ctx, real, shown, stack)
 	}
-	if !manifest.IsManifestName(e.Name) {
-		return nil
+	switch {
+	case jsonnet.IsFileName(e.Name):
+		return w.evaluate(ctx, w.jsonnet, shown)
+	case manifest.IsManifestName(e.Name):
+		return w.file(real, shown)
 	}
-	return w.file(real, shown)
+	return nil
 }
 
 func (w *walker) ignored(stack ignore.Stack, p string, isDir bool) bool {

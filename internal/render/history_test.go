@@ -15,6 +15,9 @@ import (
 	"abide.dev/abide/internal/gitserver"
 	"abide.dev/abide/internal/gitserver/gittest"
 	"abide.dev/abide/internal/render"
+	"abide.dev/abide/internal/render/jsonnet"
+	"abide.dev/abide/internal/render/overlay"
+	"abide.dev/abide/internal/render/substitute"
 	"abide.dev/abide/internal/snapshot"
 	"abide.dev/abide/internal/snapshot/memtree"
 	"abide.dev/abide/internal/source/git"
@@ -40,6 +43,8 @@ var historyApps = map[string]render.Request{
 	"nowhere":   {Path: "apps/none/at/all"},
 	"shared":    {Path: "shared/files"},
 	"tight":     {Path: "apps/three", Limits: render.Limits{FileBytes: 130, TotalBytes: 400, Objects: 3}},
+	"eight":     {Path: "apps/eight", Jsonnet: &jsonnet.Options{LibraryPaths: []string{"shared/lib"}}},
+	"patched":   {Path: "apps/three", Overlay: &overlay.Options{NamePrefix: "p-"}, Substitute: &substitute.Options{}},
 	"all":       {Path: "apps"},
 }
 
@@ -68,6 +73,10 @@ func historyBase() files {
 		"apps/six/kustomization.yaml":      memtree.File("resources: [missing.yaml]\n"),
 		"apps/seven/deep/er/d.yaml":        memtree.File(configMap("deep")),
 		"apps/seven/run.sh":                memtree.Exec("#!/bin/sh\n"),
+		"apps/eight/m.jsonnet":             memtree.File("import 'l.libsonnet'"),
+		"apps/eight/sub/n.jsonnet":         memtree.File(object("n")),
+		"apps/eight/more.yaml":             memtree.File(configMap("more")),
+		"shared/lib/l.libsonnet":           memtree.File(object("l")),
 	}
 }
 
@@ -159,6 +168,7 @@ func (h *history) content() memtree.Node {
 		memtree.File(""), memtree.File("values: 1\n"), memtree.File(configMap("large") + "data: {a: " + strings.Repeat("x", 100) + "}\n"),
 		memtree.File("resources: [r.yaml]\n"), memtree.File("resources: [a.yaml]\nnamePrefix: p-\n"), memtree.File("resources: [.]\n"),
 		memtree.File("resources: [../../shared/base, missing.yaml]\n"), memtree.File("bases: [../base]\n"), memtree.File("*.yaml\n!a.yaml\n"), memtree.File("sub/\n"),
+		memtree.File(object("j")), memtree.File("import 'l.libsonnet'"), memtree.File(configMap("${NAME:=x}")),
 		memtree.Exec(configMap("a")), memtree.Submodule("0123456789012345678901234567890123456789"),
 	})
 }
@@ -174,7 +184,7 @@ func (h *history) change() {
 func (h *history) looked() {
 	dir := pick(h, append(h.folders(), ".", "apps/none", "apps/none/at"))
 	p := path.Join(dir, pick(h, []string{
-		"kustomization.yaml", "kustomization.yml", "Kustomization", "Chart.yaml", ".abideignore", ".abideignore", "missing.yaml", "a.yaml", "f.txt", "all", "r.yaml",
+		"kustomization.yaml", "kustomization.yml", "Kustomization", "Chart.yaml", ".abideignore", ".abideignore", "missing.yaml", "a.yaml", "f.txt", "all", "r.yaml", "m.jsonnet", "l.libsonnet",
 	}))
 	n := h.content()
 	h.note("put %s with %q", p, n.Content)
@@ -284,7 +294,7 @@ func (h *history) restore() {
 	if h.rng.IntN(2) == 0 {
 		was = h.past[0]
 	}
-	dir := pick(h, []string{"", "apps/", "shared/", "shared/base/", "apps/one/", "apps/two/", "apps/three/", "apps/four/", "apps/six/"})
+	dir := pick(h, []string{"", "apps/", "shared/", "shared/base/", "apps/one/", "apps/two/", "apps/three/", "apps/four/", "apps/six/", "apps/eight/"})
 	h.note("restore %q", dir)
 	for p := range h.now {
 		if strings.HasPrefix(p, dir) {

@@ -14,14 +14,22 @@
 //   - Chart.yaml in it: it is rendered as `helm template` would render it, byte
 //     for byte, with the [helm.Options] of the request. So is an archive of a
 //     chart (*.tgz);
+//   - *.jsonnet in it: each is evaluated as the jsonnet command would, in byte
+//     order of the names; then the manifests beside them are read, without
+//     those that the Jsonnet imports. Nothing below the folder is read but by
+//     imports, since that is where libraries are. So is a path to such a file;
 //   - otherwise every *.yaml, *.yml and *.json file below it is a manifest,
 //     read in byte order of the paths. Hidden files and folders, and what
 //     .abideignore names, are left out. A folder below that has a
-//     kustomization is a unit of its own: it is built by kustomize, whatever
-//     else lies in it, and its objects take the folder's place in the order;
-//     a Component, which cannot be built by itself, is left out. A chart below
-//     is refused, since nobody has said under which name to render it. Links
-//     are followed inside the tree, submodules are not.
+//     kustomization or Jsonnet is a unit of its own: it is built by kustomize,
+//     or read as said above, and its objects take the folder's place in the
+//     order; a Component, which cannot be built by itself, is left out. A
+//     chart below is refused, since nobody has said under which name to render
+//     it. Links are followed inside the tree, submodules are not.
+//
+// What a renderer gives, a chart's hooks included, is then changed as the
+// [overlay.Options] of the request say, and has its variables substituted as
+// the [substitute.Options] say.
 //
 // YAML that is no Kubernetes object (neither apiVersion nor kind) is left out
 // and reported in [Result.Ignored]. Everything doubtful is an error: text that
@@ -44,9 +52,12 @@ import (
 
 	"abide.dev/abide/internal/render/fault"
 	"abide.dev/abide/internal/render/helm"
+	"abide.dev/abide/internal/render/jsonnet"
 	"abide.dev/abide/internal/render/kustomize"
 	"abide.dev/abide/internal/render/limit"
 	"abide.dev/abide/internal/render/manifest"
+	"abide.dev/abide/internal/render/overlay"
+	"abide.dev/abide/internal/render/substitute"
 	"abide.dev/abide/internal/render/traced"
 	"abide.dev/abide/internal/snapshot"
 )
@@ -56,6 +67,7 @@ const (
 	Manifests = "manifests"
 	Kustomize = "kustomize"
 	Helm      = "helm"
+	Jsonnet   = "jsonnet"
 )
 
 type (
@@ -90,6 +102,14 @@ type Request struct {
 	Text bool `json:"text,omitempty"`
 	// Helm is how a chart is rendered. Where there is none, it does not matter.
 	Helm *helm.Options `json:"helm,omitempty"`
+	// Jsonnet is how Jsonnet is evaluated. Where there is none, it does not
+	// matter.
+	Jsonnet *jsonnet.Options `json:"jsonnet,omitempty"`
+	// Overlay changes what the renderer gives, whichever it is.
+	Overlay *overlay.Options `json:"overlay,omitempty"`
+	// Substitute, if set, puts values in the place of ${NAME} in what came out
+	// of that.
+	Substitute *substitute.Options `json:"substitute,omitempty"`
 	// Limits are the defaults where zero.
 	Limits Limits `json:"limits,omitzero"`
 }
@@ -97,7 +117,7 @@ type Request struct {
 // Result is what a render gives. It is shared by all who ask a [Cache] and
 // must not be changed, the objects included.
 type Result struct {
-	// Renderer is Manifests, Kustomize or Helm.
+	// Renderer is Manifests, Kustomize, Helm or Jsonnet.
 	Renderer string `json:"renderer"`
 	// Why says in a sentence how the renderer was chosen.
 	Why string `json:"why"`
@@ -115,9 +135,10 @@ type Result struct {
 	// Ignored is in order of path, then line.
 	Ignored []Ignored `json:"ignored,omitempty"`
 	// Warnings are what kustomize warns of (deprecated fields), and what is odd
-	// about a chart, once each.
+	// about a chart, once each; and what an overlay left as it is.
 	Warnings []string `json:"warnings,omitempty"`
-	// Text is the exact text, if the request asked for it.
+	// Text is the exact text, if the request asked for it and nothing changed
+	// what the renderer gave.
 	Text []byte `json:"text,omitempty"`
 
 	// manifests are what the files of a small render gave, by the path that
@@ -176,6 +197,9 @@ func (r *renderer) render(ctx context.Context) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
+	if r.small && r.req.modifies() {
+		return errNotSmall
+	}
 	dir, kind, err := r.root()
 	if err != nil {
 		return err
@@ -187,7 +211,10 @@ func (r *renderer) render(ctx context.Context) error {
 		case path.Ext(name) == ".tgz":
 			return r.chart(ctx, dir, "it is an archive of a chart")
 		default:
-			return r.singleFile(dir)
+			if err := r.singleFile(ctx, dir); err != nil {
+				return err
+			}
+			return r.finish(ctx)
 		}
 	}
 	name, err := r.marker(dir)
@@ -200,13 +227,13 @@ func (r *renderer) render(ctx context.Context) error {
 		r.res.Renderer, r.res.Why = Kustomize, "there is a "+name+" in it"
 		err = r.kustomize(ctx, dir)
 	default:
-		r.res.Renderer, r.res.Why = Manifests, "it has no kustomization and no Chart.yaml"
+		r.res.Renderer, r.res.Why = Manifests, "it has no kustomization, no Chart.yaml and no Jsonnet"
 		err = r.folder(ctx, dir)
 	}
 	if err != nil {
 		return err
 	}
-	return r.finish()
+	return r.finish(ctx)
 }
 
 // chart renders a Helm chart.
@@ -230,27 +257,41 @@ func (r *renderer) chart(ctx context.Context, dir, why string) error {
 	if err := r.add(dir, out.Objects); err != nil {
 		return err
 	}
-	return r.finish()
+	return r.finish(ctx)
 }
 
 // singleFile renders a path that names a file.
-func (r *renderer) singleFile(file string) error {
+func (r *renderer) singleFile(ctx context.Context, file string) error {
+	if jsonnet.IsFileName(file) {
+		return r.jsonnetAlone(ctx, file)
+	}
 	r.res.Renderer, r.res.Why = Manifests, "it is a file"
 	if !manifest.IsManifestName(file) {
-		return fault.New(fault.InvalidPath, r.req.Path, 0, "is a file, and its name does not end in .yaml, .yml or .json").
-			WithHint("name a folder or a manifest")
+		return fault.New(fault.InvalidPath, r.req.Path, 0, "is a file, and its name does not end in .yaml, .yml, .json or .jsonnet").
+			WithHint("name a folder, a manifest or a Jsonnet file")
 	}
-	if err := r.file(file, file); err != nil {
-		return err
-	}
-	return r.finish()
+	return r.file(file, file)
 }
 
-// finish checks what holds for all objects together.
-func (r *renderer) finish() error {
+// finish changes what the renderer gave as the request asks, and checks what
+// holds for all objects together, before and after.
+func (r *renderer) finish(ctx context.Context) error {
 	slices.SortStableFunc(r.res.Ignored, func(a, b Ignored) int {
 		return cmp.Or(cmp.Compare(a.Path, b.Path), cmp.Compare(a.Line, b.Line))
 	})
+	if err := r.together(); err != nil || !r.req.modifies() {
+		return err
+	}
+	if err := r.modify(ctx); err != nil {
+		return err
+	}
+	if len(r.res.Objects) == 0 {
+		return fault.New(fault.NoObjects, r.req.Path, 0, "the patches of spec.render delete every object in it").WithHint("delete fewer, or the App")
+	}
+	return r.duplicates()
+}
+
+func (r *renderer) together() error {
 	if len(r.res.Objects) == 0 {
 		return r.noObjects()
 	}
@@ -267,6 +308,8 @@ func (r *renderer) noObjects() error {
 		if n := len(r.res.Hooks); n > 0 {
 			e.WithHint("with these values the chart gives nothing but %d hooks or tests", n)
 		}
+	case r.res.Renderer == Jsonnet && len(r.res.Ignored) == 0:
+		e.Hint = "its Jsonnet evaluates to null, or to something empty"
 	case len(r.res.Ignored) > 0:
 		first := r.res.Ignored[0]
 		e.WithHint("%d were left out, the first of them %s (%s)", len(r.res.Ignored), first.Path, first.Reason)

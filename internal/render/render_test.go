@@ -15,6 +15,7 @@ import (
 	"abide.dev/abide/internal/render"
 	"abide.dev/abide/internal/render/fault"
 	"abide.dev/abide/internal/render/helm"
+	"abide.dev/abide/internal/render/jsonnet"
 	"abide.dev/abide/internal/snapshot"
 	"abide.dev/abide/internal/snapshot/memtree"
 )
@@ -296,20 +297,28 @@ func TestTraceIsComplete(t *testing.T) {
 		"chart/templates/dir":           memtree.Link("../../shared"),
 		"chart/charts/sub/Chart.yaml":   memtree.File("apiVersion: v2\nname: sub\nversion: 1.0.0\n"),
 		"shared/values.yaml":            memtree.File("name: shared\n"),
+		"jsonnet/m.jsonnet":             memtree.File("[import 'o.libsonnet', import 'a.json'] + (import 'l.libsonnet')"),
+		"jsonnet/o.libsonnet":           memtree.File(object("o")),
+		"jsonnet/a.json":                memtree.File(object("json")),
+		"jsonnet/b.yaml":                memtree.File(configMap("b")),
+		"jsonnet/lib/l.libsonnet":       memtree.File("[importstr '../../shared/l.yaml', 1]"),
+		"shared/lib/l.libsonnet":        memtree.File("[]"),
 	}
+	libraries := &jsonnet.Options{LibraryPaths: []string{"jsonnet/lib", "shared/lib"}}
 	options := &helm.Options{ValuesFiles: []helm.ValuesFile{{Path: "shared/values.yaml"}, {Path: "shared/k/README.md", Optional: true}}}
 	contents := []memtree.Node{
 		memtree.File(configMap("new")), memtree.File("{broken"), memtree.File("resources: [r.yaml]\n"), memtree.File(""),
 		memtree.Exec(configMap("a")), memtree.Link("../base"), memtree.Link("r.yaml"), memtree.Link("../../x"), memtree.File("*.yaml\n"),
 		memtree.File("namePrefix: p-\nresources: [a.yaml]\n"), memtree.File("name: other\n"),
+		memtree.File(object("new")), memtree.File("[]"),
 	}
-	names := []string{".abideignore", "kustomization.yaml", "kustomization.yml", "Chart.yaml", "a.yaml", "z.yaml", "README.md", "missing.yaml", "sub", "dir", "f.txt", "r.yaml", ".helmignore", "values.yaml"}
-	dirs := []string{"", "plain/", "plain/sub/", "plain/k/", "shared/", "shared/k/", "base/", "overlay/", "overlay2/", "overlay3/", "overlay4/", "overlay4/deep/", "comp/", "unused/", "nowhere/", "chart/", "chart/templates/", "chart/charts/sub/"}
-	paths := []string{"plain", "overlay", "overlay2", "overlay3", "base", "overlay4", "nowhere/at/all", "plain/a.yaml", "overlay/dir", "chart"}
+	names := []string{".abideignore", "kustomization.yaml", "kustomization.yml", "Chart.yaml", "a.yaml", "z.yaml", "README.md", "missing.yaml", "sub", "dir", "f.txt", "r.yaml", ".helmignore", "values.yaml", "m.jsonnet", "l.libsonnet", "o.libsonnet"}
+	dirs := []string{"", "plain/", "plain/sub/", "plain/k/", "shared/", "shared/k/", "base/", "overlay/", "overlay2/", "overlay3/", "overlay4/", "overlay4/deep/", "comp/", "unused/", "nowhere/", "chart/", "chart/templates/", "chart/charts/sub/", "jsonnet/", "jsonnet/lib/", "shared/lib/"}
+	paths := []string{"plain", "overlay", "overlay2", "overlay3", "base", "overlay4", "nowhere/at/all", "plain/a.yaml", "overlay/dir", "chart", "jsonnet", "jsonnet/m.jsonnet"}
 	rng := rand.New(rand.NewPCG(1, 2))
 
 	outcome := func(tree snapshot.Tree, p string) (string, render.Trace) {
-		req := render.Request{Path: p, Text: true, Helm: options}
+		req := render.Request{Path: p, Text: true, Helm: options, Jsonnet: libraries}
 		res, err := render.Render(context.Background(), tree, req)
 		alike(t, tree, req, res, err)
 		if err != nil {
@@ -423,6 +432,7 @@ func TestTracePrecision(t *testing.T) {
 	files := map[string]string{
 		"app/kustomization.yaml": "resources: [../base]\n", "base/kustomization.yaml": "resources: [r.yaml]\n",
 		"base/r.yaml": configMap("r"), "base/README.md": "x", "plain/a.yaml": configMap("a"), "other/b.yaml": configMap("b"),
+		"jsonnet/m.jsonnet": "import 'l.libsonnet'", "jsonnet/sub/a.yaml": configMap("a"), "lib/l.libsonnet": object("l"),
 	}
 	for name, row := range map[string]struct {
 		path string
@@ -437,6 +447,10 @@ func TestTracePrecision(t *testing.T) {
 		"a chart next to it is not read":    {"app", map[string]memtree.Node{"app/Chart.yaml": memtree.File("x")}, true},
 		"a file more in a plain folder":     {"plain", map[string]memtree.Node{"plain/b.yaml": memtree.File("x")}, false},
 		"an ignore file at the root":        {"plain", map[string]memtree.Node{".abideignore": memtree.File("x")}, false},
+		"Jsonnet in a plain folder":         {"plain", map[string]memtree.Node{"plain/m.jsonnet": memtree.File("x")}, false},
+		"a library nobody imports":          {"jsonnet", map[string]memtree.Node{"lib/other.libsonnet": memtree.File("x"), "jsonnet/sub/x.yaml": memtree.File("x")}, true},
+		"a library":                         {"jsonnet", map[string]memtree.Node{"lib/l.libsonnet": memtree.File("{}")}, false},
+		"a library nearer by":               {"jsonnet", map[string]memtree.Node{"jsonnet/l.libsonnet": memtree.File("{}")}, false},
 		"a kustomization in a plain folder": {"plain", map[string]memtree.Node{"plain/kustomization.yaml": memtree.File("x")}, false},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -444,7 +458,7 @@ func TestTracePrecision(t *testing.T) {
 			for p, c := range files {
 				nodes[p] = memtree.File(c)
 			}
-			res, err := render.Render(context.Background(), memtree.New(nodes), render.Request{Path: row.path})
+			res, err := render.Render(context.Background(), memtree.New(nodes), render.Request{Path: row.path, Jsonnet: &jsonnet.Options{LibraryPaths: []string{"lib"}}})
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -46,6 +46,10 @@ const (
 	RemoteBaseNotAllowed   = "RemoteBaseNotAllowed"   // a URL where a path is taken
 	PluginNotAllowed       = "PluginNotAllowed"       // a generator, transformer or validator that is not built in
 	KustomizeFailed        = "KustomizeFailed"        // the library's own error
+	JsonnetFailed          = "JsonnetFailed"          // Jsonnet that does not parse or evaluate
+	PatchFailed            = "PatchFailed"            // a patch of spec.render that does not parse, apply or match
+	UndefinedVariable      = "UndefinedVariable"      // a ${NAME} that is not defined
+	InvalidPlaceholder     = "InvalidPlaceholder"     // a ${…} that is none, or a value that does not fit
 	RendererCrashed        = "RendererCrashed"        // the library panicked
 	DeadlineExceeded       = "DeadlineExceeded"       // the render took longer than its context allows
 	RenderOutOfMemory      = "RenderOutOfMemory"      // the render took more memory than it may

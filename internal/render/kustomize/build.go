@@ -240,6 +240,7 @@ var (
 	quotedConfig = regexp.MustCompile("(?s) with config: `.*`:")
 	quotedPatch  = regexp.MustCompile(`(?s)\[patch: ".*"\]`)
 	quotedPairs  = regexp.MustCompile(`(?s)(literal sources?|env source files: \[[^\]]*\]).*`)
+	quotedNode   = regexp.MustCompile(`(?s):? node contents:.*`)
 	quotedObject = regexp.MustCompile(`(?s)(\{"|\{apiVersion|apiVersion: |map\[|&resource\.|&yaml\.|"apiVersion).*`)
 )
 
@@ -251,6 +252,7 @@ func readable(msg string) string {
 	msg = quotedConfig.ReplaceAllString(msg, ":")
 	msg = quotedPatch.ReplaceAllString(msg, "[an inline patch]")
 	msg = quotedPairs.ReplaceAllString(msg, "$1: not all of them are KEY=value in UTF-8")
+	msg = quotedNode.ReplaceAllString(msg, "")
 	msg = quotedObject.ReplaceAllString(msg, "…")
 	const most = 1000
 	if len(msg) > most {

@@ -163,7 +163,7 @@ func (c *checker) file(at place, root, value string) (string, []byte, error) {
 
 // find resolves what a path-taking field names.
 func (c *checker) find(at place, root, value string) (string, snapshot.Kind, error) {
-	joined, err := at.local(root, value)
+	joined, err := at.local(c.tree, root, value)
 	if err != nil {
 		return "", 0, err
 	}
@@ -299,7 +299,7 @@ func (c *checker) keyValues(at place, root string, s types.KvPairSources) (int64
 		_, p, ok := fileSource(value)
 		for _, v := range []string{value, p} {
 			if isRemote(v) {
-				_, err := at.local(root, v)
+				_, err := at.local(c.tree, root, v)
 				return 0, err
 			}
 		}

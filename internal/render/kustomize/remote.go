@@ -2,11 +2,11 @@ package kustomize
 
 import (
 	"net/url"
-	"path"
 	"regexp"
 	"strings"
 
 	"abide.dev/abide/internal/render/fault"
+	"abide.dev/abide/internal/render/traced"
 )
 
 // userAt is how the library recognises "user@host:path".
@@ -50,7 +50,7 @@ type place struct {
 
 // local checks a path-taking field and returns the path in the tree that it
 // names, before links are followed.
-func (p place) local(root, value string) (string, error) {
+func (p place) local(tree *traced.Tree, root, value string) (string, error) {
 	if isRemote(value) {
 		return "", fault.New(fault.RemoteBaseNotAllowed, p.file, 0, "%s has %q, which is fetched from elsewhere", p.field, shorten(value)).
 			WithHint("copy it into the repository")
@@ -60,8 +60,8 @@ func (p place) local(root, value string) (string, error) {
 			WithHint("use a path relative to the kustomization")
 	}
 	// Join as the library does, but in a way that shows when it leaves.
-	joined := path.Join(root, value)
-	if joined == ".." || strings.HasPrefix(joined, "../") {
+	joined, err := tree.Join(root, value)
+	if err != nil {
 		return "", fault.New(fault.EscapesRepository, p.file, 0, "%s has %q, which leads out of the repository", p.field, shorten(value)).
 			WithHint("only files inside the repository are read: move it there")
 	}

@@ -88,8 +88,45 @@ func (t *Tree) stat(p string) (snapshot.Kind, error) {
 	return kind, nil
 }
 
+// rooted is a tree that is put together from several (package snapshot/mount)
+// and can tell whether one of them begins at path.
+type rooted interface {
+	Root(path string) bool
+}
+
+// isRoot tells whether nothing above p may be reached from it.
+func (t *Tree) isRoot(p string) bool {
+	if p == "." {
+		return true
+	}
+	r, ok := t.tree.(rooted)
+	return ok && r.Root(p)
+}
+
+// Join joins dir, a path of the tree, and p, which is relative to it, as
+// path.Join does. What leads out of the root that dir is in is a
+// [*snapshot.EscapeError], an absolute p too. Links are not looked at.
+func (t *Tree) Join(dir, p string) (string, error) {
+	joined := path.Join(dir, p)
+	if path.IsAbs(p) || joined == ".." || strings.HasPrefix(joined, "../") || t.rootOf(joined) != t.rootOf(path.Clean(dir)) {
+		return "", &snapshot.EscapeError{Path: p, Target: joined}
+	}
+	return joined, nil
+}
+
+// rootOf returns the root that a clean path is in.
+func (t *Tree) rootOf(p string) string {
+	first, _, _ := strings.Cut(p, "/")
+	if t.isRoot(first) {
+		return first
+	}
+	return "."
+}
+
 // Resolve follows every link in p as a file system would and returns the real
-// path and its kind. Links passed are recorded as read; of a path that does
+// path and its kind. A link that leads out of the tree it lies in is an
+// [*snapshot.EscapeError], also where it leads into another tree of a
+// composite: p alone may name one. Links passed are recorded as read; of a path that does
 // not exist the first missing element is recorded, so that whatever appears
 // there later, be it a link, makes the trace invalid.
 func (t *Tree) Resolve(p string) (string, snapshot.Kind, error) {
@@ -103,7 +140,7 @@ func (t *Tree) Resolve(p string) (string, snapshot.Kind, error) {
 		name := rest[0]
 		rest = rest[1:]
 		if name == ".." {
-			if done == "." {
+			if t.isRoot(done) {
 				return "", 0, &snapshot.EscapeError{Path: p, Target: strings.Join(append([]string{".."}, rest...), "/")}
 			}
 			done, kind = path.Dir(done), snapshot.Dir
@@ -113,6 +150,9 @@ func (t *Tree) Resolve(p string) (string, snapshot.Kind, error) {
 			return "", 0, fault.New(fault.ForbiddenPath, p, 0, "goes through Git's own folder, which is never read")
 		}
 		next := path.Join(done, name)
+		if links > 0 && t.isRoot(next) {
+			return "", 0, &snapshot.EscapeError{Path: p, Target: strings.Join(append([]string{next}, rest...), "/")}
+		}
 		k, err := t.stat(next)
 		if err != nil {
 			return "", 0, err
