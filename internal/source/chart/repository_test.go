@@ -668,6 +668,37 @@ func TestUnreachable(t *testing.T) {
 	wantKind(t, err, chart.HostUnreachable, "nobody.invalid")
 }
 
+// An error that stays is the same each time, or those who follow a chart would
+// be told again and again.
+func TestErrorsAreTheSameEachTime(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	go func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			c.Read(make([]byte, 1))       // the request is there
+			c.(*net.TCPConn).SetLinger(0) // closing resets it
+			c.Close()
+		}
+	}()
+	defer l.Close()
+	s := newStore(t, chart.Options{})
+	ref := chart.Ref{Repo: "http://" + l.Addr().String(), Name: "web"}
+	_, err = s.Resolve(t.Context(), ref, chart.Credentials{PlainHTTP: true})
+	wantKind(t, err, chart.HostUnreachable, "")
+	if strings.Contains(err.Error(), "->") {
+		t.Errorf("the near end of the connection is in %v", err)
+	}
+	if _, again := s.Resolve(t.Context(), ref, chart.Credentials{PlainHTTP: true}); fmt.Sprint(again) != err.Error() {
+		t.Errorf("first %v, then %v", err, again)
+	}
+}
+
 // What only this machine may reach is not reached: by address, by name, after a
 // redirect, through an archive's URL, or through a proxy.
 func TestAddressBlocked(t *testing.T) {
