@@ -36,10 +36,14 @@ type Render struct {
 	// +kubebuilder:validation:MaxLength=63
 	NameSuffix string `json:"nameSuffix,omitempty"`
 
-	// labels are set on all objects, and neither on templates nor in selectors.
+	// labels are set on all objects.
 	// +optional
 	// +kubebuilder:validation:MaxProperties=64
 	Labels map[string]string `json:"labels,omitempty"`
+
+	// labelOptions say where else labels are set.
+	// +optional
+	LabelOptions *LabelOptions `json:"labelOptions,omitempty"`
 
 	// annotations are set on all objects, and on the templates in them.
 	// +optional
@@ -66,6 +70,20 @@ type Render struct {
 	Substitute *Substitute `json:"substitute,omitempty"`
 }
 
+// LabelOptions say where else labels are set.
+//
+// +kubebuilder:validation:MinProperties=1
+type LabelOptions struct {
+	// includeSelectors also sets them in selectors, and in templates. Selectors of
+	// most kinds can't be changed once they exist.
+	// +optional
+	IncludeSelectors *bool `json:"includeSelectors,omitempty"`
+
+	// includeTemplates also sets them in templates of Pods.
+	// +optional
+	IncludeTemplates *bool `json:"includeTemplates,omitempty"`
+}
+
 // Jsonnet is how Jsonnet is evaluated.
 type Jsonnet struct {
 	// extVars are what std.extVar gives.
@@ -75,12 +93,12 @@ type Jsonnet struct {
 	// +kubebuilder:validation:MaxItems=64
 	ExtVars []JsonnetVariable `json:"extVars,omitempty"`
 
-	// topLevelArguments are the arguments of a file that is a function.
+	// tlas are the top-level arguments: those of a file that is a function.
 	// +optional
 	// +listType=map
 	// +listMapKey=name
 	// +kubebuilder:validation:MaxItems=64
-	TopLevelArguments []JsonnetVariable `json:"topLevelArguments,omitempty"`
+	TLAs []JsonnetVariable `json:"tlas,omitempty"`
 
 	// libraryPaths are folders that imports are looked for in, the last one
 	// first: relative to source.path, or with a leading slash to the root of the

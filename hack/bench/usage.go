@@ -22,7 +22,7 @@ type usage struct {
 	// Processor time: of the process and its render workers; of its other
 	// children, and of all that are gone.
 	own, below time.Duration
-	memory     int64         // anonymous, in bytes, now
+	memory     int64 // anonymous, in bytes, now
 }
 
 func (u usage) processor() time.Duration { return u.own + u.below }

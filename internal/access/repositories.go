@@ -24,7 +24,9 @@ import (
 
 	"abide.dev/abide/api/v1alpha1"
 	"abide.dev/abide/internal/source"
+	"abide.dev/abide/internal/source/chart"
 	"abide.dev/abide/internal/source/git"
+	"abide.dev/abide/internal/sources"
 )
 
 // Repositories finds the settings for the URL of an App.
@@ -41,8 +43,9 @@ type SecretReader interface {
 }
 
 // RefOf returns what an App follows in its repository.
-func RefOf(app *v1alpha1.App) source.Ref {
-	r := app.Spec.Source.Ref
+func RefOf(app *v1alpha1.App) source.Ref { return refOf(app.Spec.Source.Ref) }
+
+func refOf(r *v1alpha1.Ref) source.Ref {
 	if r == nil {
 		return source.Ref{}
 	}
@@ -62,11 +65,53 @@ func (e *CredentialsError) Error() string {
 // Reason is the reason for a condition.
 func (e *CredentialsError) Reason() string { return "CredentialsUnavailable" }
 
-// Want returns what an App follows, with the credentials and the interval of
-// the Repository that fits its URL best.
-func (r *Repositories) Want(ctx context.Context, app *v1alpha1.App) (source.Want, error) {
-	want := source.Want{URL: app.Spec.Source.Repo, Ref: RefOf(app)}
-	repo, err := r.match(ctx, app.Namespace, app.Spec.Source.Repo)
+// Wants returns what an App is made of, each part with the credentials and the
+// interval of the Repository that fits its URL best.
+func (r *Repositories) Wants(ctx context.Context, app *v1alpha1.App) (sources.Wants, error) {
+	var (
+		w   sources.Wants
+		err error
+	)
+	if s := &app.Spec.Source; s.Repo != "" {
+		w.Git = &source.Want{}
+		if *w.Git, err = r.git(ctx, app.Namespace, s.Repo, refOf(s.Ref)); err != nil {
+			return w, err
+		}
+	}
+	if c := app.Spec.Source.Chart; c != nil {
+		w.Chart = &chart.Want{}
+		if *w.Chart, err = r.chart(ctx, app.Namespace, c); err != nil {
+			return w, err
+		}
+	}
+	for _, s := range app.Spec.Sources {
+		want, err := r.git(ctx, app.Namespace, s.Repo, refOf(s.Ref))
+		if err != nil {
+			return w, fmt.Errorf("source %s: %w", s.Name, err)
+		}
+		w.Others = append(w.Others, sources.Other{Name: s.Name, Git: want})
+	}
+	return w, nil
+}
+
+// Anonymous returns what an App is made of, for one who may not see Repositories.
+func Anonymous(app *v1alpha1.App) sources.Wants {
+	var w sources.Wants
+	if s := &app.Spec.Source; s.Repo != "" {
+		w.Git = &source.Want{URL: s.Repo, Ref: refOf(s.Ref)}
+	}
+	if c := app.Spec.Source.Chart; c != nil {
+		w.Chart = &chart.Want{Ref: chart.Ref{Repo: c.Repo, Name: c.Name, Version: c.Version}}
+	}
+	for _, s := range app.Spec.Sources {
+		w.Others = append(w.Others, sources.Other{Name: s.Name, Git: source.Want{URL: s.Repo, Ref: refOf(s.Ref)}})
+	}
+	return w
+}
+
+func (r *Repositories) git(ctx context.Context, namespace, url string, ref source.Ref) (source.Want, error) {
+	want := source.Want{URL: url, Ref: ref}
+	repo, err := r.match(ctx, namespace, url)
 	if err != nil || repo == nil {
 		return want, err
 	}
@@ -76,6 +121,36 @@ func (r *Repositories) Want(ctx context.Context, app *v1alpha1.App) (source.Want
 	}
 	want.Credentials, err = r.Credentials(ctx, repo)
 	return want, err
+}
+
+// chartInterval is the shortest time between two looks at a chart.
+const chartInterval = 5 * time.Minute
+
+func (r *Repositories) chart(ctx context.Context, namespace string, c *v1alpha1.ChartSource) (chart.Want, error) {
+	want := chart.Want{Ref: chart.Ref{Repo: c.Repo, Name: c.Name, Version: c.Version}}
+	repo, err := r.match(ctx, namespace, c.Repo)
+	if err != nil || repo == nil {
+		return want, err
+	}
+	want.Interval = max(interval(repo), chartInterval)
+	id := ""
+	if repo.Spec.SecretRef != nil {
+		secret, err := r.secret(ctx, repo)
+		if err != nil {
+			return want, err
+		}
+		want.Credentials.Value = ChartCredentialsOf(secret)
+		if want.Credentials.Value == (chart.Credentials{}) {
+			return want, missingKeys(repo)
+		}
+		id = idOf(repo, fmt.Sprintf("%#v", want.Credentials.Value))
+	}
+	if s := repo.Spec.Charts; s != nil {
+		want.Credentials.Value.PlainHTTP, want.Credentials.Value.PassCredentials = isTrue(s.PlainHTTP), isTrue(s.PassCredentials)
+		id = idOf(repo, fmt.Sprintf("%#v", want.Credentials.Value))
+	}
+	want.Credentials.ID = id
+	return want, nil
 }
 
 // interval reads the duration that the API server has validated.
@@ -147,43 +222,52 @@ func Canonical(url string) string {
 
 // Credentials reads the Secret that a Repository names.
 func (r *Repositories) Credentials(ctx context.Context, repo *v1alpha1.Repository) (source.Credentials, error) {
-	name := types.NamespacedName{Namespace: repo.Namespace, Name: repo.Spec.SecretRef.Name}
-	fault := func(format string, args ...any) (source.Credentials, error) {
-		return source.Credentials{}, &CredentialsError{repo.Namespace + "/" + repo.Name, fmt.Sprintf(format, args...)}
-	}
-	secret, err := r.Secrets.Get(ctx, repo.Namespace+"/"+repo.Name, name)
-	if apierrors.IsNotFound(err) {
-		return fault("Secret %s does not exist: create it in namespace %s, or correct spec.secretRef", name.Name, name.Namespace)
-	}
+	secret, err := r.secret(ctx, repo)
 	if err != nil {
-		return fault("reading Secret %s: %v", name.Name, err)
+		return source.Credentials{}, err
 	}
 	c := CredentialsOf(secret)
 	if c == (git.Credentials{}) {
-		return fault("Secret %s has none of the keys that abide reads: username and password, token, sshPrivateKey and knownHosts, caBundle, proxy", name.Name)
+		if charts := ChartCredentialsOf(secret); charts != (chart.Credentials{}) {
+			return source.Credentials{ID: idOf(repo, fmt.Sprintf("%#v", charts))}, nil // for charts only
+		}
+		return source.Credentials{}, missingKeys(repo)
 	}
-	// The identity names the Repository, so that each is asked for on its own,
-	// and the content, so that new credentials prove themselves anew.
-	h := sha256.New()
-	for _, v := range []string{c.Username, c.Password, c.BearerToken, c.SSHKey, c.SSHPassphrase, c.KnownHosts, c.CABundle, c.Proxy} {
-		fmt.Fprintf(h, "%q\n", v)
+	return source.Credentials{ID: idOf(repo, fmt.Sprintf("%q", []string{
+		c.Username, c.Password, c.BearerToken, c.SSHKey, c.SSHPassphrase, c.KnownHosts, c.CABundle, c.Proxy,
+	})), Value: c}, nil
+}
+
+// idOf names the Repository, so that each is asked for on its own, and the
+// content, so that new credentials prove themselves anew.
+func idOf(repo *v1alpha1.Repository, content string) string {
+	sum := sha256.Sum256([]byte(content))
+	return fmt.Sprintf("%s/%s/%s", repo.Namespace, repo.Name, hex.EncodeToString(sum[:8]))
+}
+
+func missingKeys(repo *v1alpha1.Repository) error {
+	return &CredentialsError{repo.Namespace + "/" + repo.Name, fmt.Sprintf(
+		"Secret %s has none of the keys that abide reads: username and password, token, sshPrivateKey and knownHosts, caBundle, proxy, and for charts .dockerconfigjson, tls.crt and tls.key", repo.Spec.SecretRef.Name)}
+}
+
+func (r *Repositories) secret(ctx context.Context, repo *v1alpha1.Repository) (*corev1.Secret, error) {
+	name := types.NamespacedName{Namespace: repo.Namespace, Name: repo.Spec.SecretRef.Name}
+	secret, err := r.Secrets.Get(ctx, repo.Namespace+"/"+repo.Name, name)
+	switch {
+	case apierrors.IsNotFound(err):
+		return nil, &CredentialsError{repo.Namespace + "/" + repo.Name, fmt.Sprintf(
+			"Secret %s does not exist: create it in namespace %s, or correct spec.secretRef", name.Name, name.Namespace)}
+	case err != nil:
+		return nil, &CredentialsError{repo.Namespace + "/" + repo.Name, fmt.Sprintf("reading Secret %s: %v", name.Name, err)}
 	}
-	id := fmt.Sprintf("%s/%s/%s", repo.Namespace, repo.Name, hex.EncodeToString(h.Sum(nil)[:8]))
-	return source.Credentials{ID: id, Value: c}, nil
+	return secret, nil
 }
 
 // CredentialsOf reads the keys of a Secret: abide's own names, and those of the
 // types kubernetes.io/basic-auth, kubernetes.io/ssh-auth and kubernetes.io/tls
 // that mean the same.
 func CredentialsOf(s *corev1.Secret) git.Credentials {
-	get := func(keys ...string) string {
-		for _, k := range keys {
-			if v := s.Data[k]; len(v) > 0 {
-				return string(v)
-			}
-		}
-		return ""
-	}
+	get := keysOf(s)
 	c := git.Credentials{
 		Username:    strings.TrimSpace(get("username")),
 		Password:    strings.TrimRight(get("password"), "\r\n"),
@@ -197,4 +281,31 @@ func CredentialsOf(s *corev1.Secret) git.Credentials {
 		c.SSHPassphrase, c.Password = c.Password, ""
 	}
 	return c
+}
+
+// keysOf returns what the first of some keys that a Secret has holds.
+func keysOf(s *corev1.Secret) func(keys ...string) string {
+	return func(keys ...string) string {
+		for _, k := range keys {
+			if v := s.Data[k]; len(v) > 0 {
+				return string(v)
+			}
+		}
+		return ""
+	}
+}
+
+// ChartCredentialsOf reads the keys of a Secret that are for charts.
+func ChartCredentialsOf(s *corev1.Secret) chart.Credentials {
+	get := keysOf(s)
+	return chart.Credentials{
+		Username:     strings.TrimSpace(get("username")),
+		Password:     strings.TrimRight(get("password"), "\r\n"),
+		BearerToken:  strings.TrimSpace(get("token", "bearerToken")),
+		DockerConfig: get(corev1.DockerConfigJsonKey),
+		CABundle:     get("caBundle", corev1.ServiceAccountRootCAKey),
+		ClientCert:   get(corev1.TLSCertKey),
+		ClientKey:    get(corev1.TLSPrivateKeyKey),
+		Proxy:        strings.TrimSpace(get("proxy")),
+	}
 }

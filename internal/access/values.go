@@ -9,6 +9,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"abide.dev/abide/api/v1alpha1"
+	"abide.dev/abide/internal/desired"
 	"abide.dev/abide/internal/object"
 	"abide.dev/abide/internal/render/helm"
 )
@@ -36,38 +37,66 @@ func (e *ValuesError) Awaited() bool { return e.Waits }
 // Reason is the reason for a condition.
 func (e *ValuesError) Reason() string { return "ValuesUnavailable" }
 
-// Of returns the values of an App, in order. Their content may be secret.
-func (v *Values) Of(ctx context.Context, app *v1alpha1.App) ([]helm.ValuesSource, error) {
-	user := object.App{Namespace: app.Namespace, Name: app.Name}.String()
-	var refs []v1alpha1.ValuesReference
-	if app.Spec.Render != nil && app.Spec.Render.Helm != nil {
-		refs = app.Spec.Render.Helm.ValuesFrom
-	}
-	var (
-		out     []helm.ValuesSource
-		first   error
-		configs []types.NamespacedName
-		secrets []types.NamespacedName
-	)
-	for _, ref := range refs {
-		name := types.NamespacedName{Namespace: app.Namespace, Name: ref.Name}
-		if ref.Kind == v1alpha1.ValuesKindSecret {
-			secrets = append(secrets, name)
-		} else {
-			configs = append(configs, name)
+// Of returns the values and the variables of an App, in order. Their content may
+// be secret.
+func (v *Values) Of(ctx context.Context, app *v1alpha1.App) ([]helm.ValuesSource, []desired.Variables, error) {
+	r := reading{Values: v, user: object.App{Namespace: app.Namespace, Name: app.Name}.String(), namespace: app.Namespace}
+	var values []helm.ValuesSource
+	var variables []desired.Variables
+	if render := app.Spec.Render; render != nil {
+		if render.Helm != nil {
+			values = r.values(ctx, render.Helm.ValuesFrom)
 		}
-		data, found, err := v.read(ctx, user, name, ref)
-		switch {
-		case err != nil && first == nil:
-			first = err
-		case found:
-			out = append(out, helm.ValuesSource{Source: sourceOf(name, ref), Data: data, TargetPath: ref.TargetPath})
+		if render.Substitute != nil {
+			variables = r.variables(ctx, render.Substitute.VariablesFrom)
 		}
 	}
-	v.ConfigMaps.Leave(user, configs...)
-	v.Secrets.Leave(user, secrets...)
-	return out, first
+	v.ConfigMaps.Leave(r.user, r.configs...)
+	v.Secrets.Leave(r.user, r.secrets...)
+	return values, variables, r.err
 }
+
+// reading is one look at what an App takes values from.
+type reading struct {
+	*Values
+	user, namespace  string
+	configs, secrets []types.NamespacedName // in use
+	err              error                  // the first
+}
+
+func (r *reading) fail(err error) {
+	if r.err == nil {
+		r.err = err
+	}
+}
+
+func (r *reading) values(ctx context.Context, refs []v1alpha1.ValuesReference) (out []helm.ValuesSource) {
+	for _, ref := range refs {
+		source, content, found := r.content(ctx, ref.Kind, ref.Name, isTrue(ref.Optional), "spec.render.helm.valuesFrom")
+		if !found {
+			continue
+		}
+		source += ", key " + ref.Key
+		switch data, there := content[ref.Key]; {
+		case there:
+			out = append(out, helm.ValuesSource{Source: source, Data: data, TargetPath: ref.TargetPath})
+		case !isTrue(ref.Optional):
+			r.fail(&ValuesError{Source: source, Problem: "it has no such key", Waits: true})
+		}
+	}
+	return out
+}
+
+func (r *reading) variables(ctx context.Context, refs []v1alpha1.VariablesReference) (out []desired.Variables) {
+	for _, ref := range refs {
+		if source, content, found := r.content(ctx, ref.Kind, ref.Name, isTrue(ref.Optional), "spec.render.substitute.variablesFrom"); found {
+			out = append(out, desired.Variables{Source: source, Data: content})
+		}
+	}
+	return out
+}
+
+func isTrue(b *bool) bool { return b != nil && *b }
 
 // Forget ends the watches of an App that is gone.
 func (v *Values) Forget(app object.App) {
@@ -75,47 +104,36 @@ func (v *Values) Forget(app object.App) {
 	v.Secrets.Leave(app.String())
 }
 
-func sourceOf(name types.NamespacedName, ref v1alpha1.ValuesReference) string {
-	return fmt.Sprintf("%s %s, key %s", ref.Kind, name, ref.Key)
-}
-
-// read returns one value; found is false if it is missing and may be.
-func (v *Values) read(ctx context.Context, user string, name types.NamespacedName, ref v1alpha1.ValuesReference) (data string, found bool, err error) {
-	optional := ref.Optional != nil && *ref.Optional
-	fault := func(waits bool, format string, args ...any) (string, bool, error) {
-		return "", false, &ValuesError{Source: sourceOf(name, ref), Problem: fmt.Sprintf(format, args...), Waits: waits}
+// content reads a ConfigMap or Secret; found is false if it can't be read, which
+// is an error unless it is missing and may be.
+func (r *reading) content(ctx context.Context, kind v1alpha1.ValuesKind, name string, optional bool, field string) (source string, content map[string]string, found bool) {
+	full := types.NamespacedName{Namespace: r.namespace, Name: name}
+	source = fmt.Sprintf("%s %s", kind, full)
+	var err error
+	if kind == v1alpha1.ValuesKindSecret {
+		r.secrets = append(r.secrets, full)
+		var s *corev1.Secret
+		if s, err = r.Secrets.Get(ctx, r.user, full); err == nil {
+			return source, texts(s.Data), true
+		}
+	} else {
+		r.configs = append(r.configs, full)
+		var c *corev1.ConfigMap
+		if c, err = r.ConfigMaps.Get(ctx, r.user, full); err == nil {
+			return source, both(c), true
+		}
 	}
-	content, err := v.content(ctx, user, name, ref)
 	switch {
 	case apierrors.IsNotFound(err) && optional:
-		return "", false, nil
 	case apierrors.IsNotFound(err):
-		return fault(true, "it does not exist: create it, or say optional: true in spec.render.helm.valuesFrom")
+		r.fail(&ValuesError{Source: source, Problem: "it does not exist: create it, or say optional: true in " + field, Waits: true})
 	case apierrors.IsForbidden(err):
-		return fault(false, "the App may not read it: grant get, list and watch of it to ServiceAccount %s/%s, which the App acts as (%v)", name.Namespace, v1alpha1.ServiceAccount, err)
-	case err != nil:
-		return fault(false, "%v", err)
+		r.fail(&ValuesError{Source: source, Problem: fmt.Sprintf(
+			"the App may not read it: grant get, list and watch of it to ServiceAccount %s/%s, which the App acts as (%v)", r.namespace, v1alpha1.ServiceAccount, err)})
+	default:
+		r.fail(&ValuesError{Source: source, Problem: err.Error()})
 	}
-	data, found = content[ref.Key]
-	if !found && !optional {
-		return fault(true, "it has no such key")
-	}
-	return data, found, nil
-}
-
-func (v *Values) content(ctx context.Context, user string, name types.NamespacedName, ref v1alpha1.ValuesReference) (map[string]string, error) {
-	if ref.Kind == v1alpha1.ValuesKindSecret {
-		s, err := v.Secrets.Get(ctx, user, name)
-		if err != nil {
-			return nil, err
-		}
-		return texts(s.Data), nil
-	}
-	c, err := v.ConfigMaps.Get(ctx, user, name)
-	if err != nil {
-		return nil, err
-	}
-	return both(c), nil
+	return source, nil, false
 }
 
 func texts(data map[string][]byte) map[string]string {

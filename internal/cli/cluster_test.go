@@ -279,8 +279,11 @@ func TestWaitForApp(t *testing.T) {
 	})
 	w.abide(t, "wait", "web", "--timeout", "3s").want(t, 3, "not ready after 3s: Progressing: applying 3 objects")
 	w.abide(t, "wait", "wbe").want(t, 1, "there is web")
-	time.AfterFunc(300*time.Millisecond, func() { inSync(app); w.write(t, app) })
-	w.abide(t, "wait", "web", "--for", "healthy").want(t, 0, "App web is healthy at main@aaaaaaaa")
+	done := make(chan struct{})
+	time.AfterFunc(300*time.Millisecond, func() { defer close(done); inSync(app); w.write(t, app) })
+	a := w.abide(t, "wait", "web", "--for", "healthy")
+	<-done // the command can see the App before the one who wrote it has the answer
+	a.want(t, 0, "App web is healthy at main@aaaaaaaa")
 }
 
 func TestWaitForCommit(t *testing.T) {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net/netip"
 	"os"
 	"path/filepath"
 
@@ -21,6 +22,7 @@ type controllerOptions struct {
 	cacheDir            string
 	namespace           string
 	allowLocal          bool
+	allowAddresses      []string
 	metrics, health     string
 	pprof               string
 	leaderElect         bool
@@ -49,6 +51,7 @@ func newController(s Streams) *cobra.Command {
 	f.StringVar(&o.cacheDir, "cache-dir", filepath.Join(os.TempDir(), "abide-cache"), "`directory` for what can be fetched again, such as mirrors of repositories")
 	f.StringVar(&o.namespace, "namespace", install.DefaultNamespace, "abide's own namespace: its Apps act as the controller, all others as the ServiceAccount abide of theirs")
 	f.BoolVar(&o.allowLocal, "allow-local-repositories", false, "let Apps name repositories on the controller's own disk (a path or file:// URL)")
+	f.StringSliceVar(&o.allowAddresses, "allow-addresses", nil, "address `prefixes`, such as 127.0.0.0/8, that charts may be fetched from although only this machine or its own network segment can reach them")
 	f.StringVar(&o.metrics, "metrics-bind-address", "", "`address` to serve metrics on, such as :8080; not at all if empty")
 	f.StringVar(&o.health, "health-probe-bind-address", "", "`address` to serve /healthz and /readyz on; not at all if empty")
 	f.StringVar(&o.pprof, "pprof", "", "loopback `address` to serve profiles on, such as 127.0.0.1:6060; not at all if empty")
@@ -63,13 +66,17 @@ func runController(ctx context.Context, s Streams, o controllerOptions) error {
 	if err != nil {
 		return &exitError{exitUsage, err}
 	}
+	addresses, err := prefixes(o.allowAddresses)
+	if err != nil {
+		return &exitError{exitUsage, err}
+	}
 	cfg, err := controllerConfig(o)
 	if err != nil {
 		return err
 	}
 	cfg.UserAgent = "abide"
 	e, err := engine.New(ctx, engine.Options{
-		Config: cfg, CacheDir: o.cacheDir, Namespace: o.namespace, AllowLocal: o.allowLocal,
+		Config: cfg, CacheDir: o.cacheDir, Namespace: o.namespace, AllowLocal: o.allowLocal, AllowAddresses: addresses,
 		MetricsAddress: o.metrics, HealthAddress: o.health, PprofAddress: o.pprof,
 		LeaderElect: o.leaderElect, Log: log,
 	})
@@ -78,6 +85,22 @@ func runController(ctx context.Context, s Streams, o controllerOptions) error {
 	}
 	defer e.Close()
 	return e.Run(ctx)
+}
+
+// prefixes reads addresses and prefixes of addresses.
+func prefixes(texts []string) (out []netip.Prefix, err error) {
+	for _, t := range texts {
+		p, err := netip.ParsePrefix(t)
+		if err != nil {
+			a, err := netip.ParseAddr(t)
+			if err != nil {
+				return nil, fmt.Errorf("--allow-addresses: %q is neither an address nor a prefix such as 127.0.0.0/8", t)
+			}
+			p = netip.PrefixFrom(a, a.BitLen())
+		}
+		out = append(out, p.Masked())
+	}
+	return out, nil
 }
 
 func controllerConfig(o controllerOptions) (*rest.Config, error) {

@@ -150,7 +150,7 @@ func (o *diffOptions) compare(ctx context.Context, s Streams, c *conn, app *v1al
 	}
 	var r rendered
 	if do := rendering(kube, app, path); o.local != "" {
-		r, err = fromWorkingCopy(ctx, o.local, do)
+		r, err = fromWorkingCopy(ctx, s, c, app, o, do)
 	} else {
 		r, err = fromGit(ctx, s, c, app, o.abideNamespace, do)
 	}

@@ -4,7 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/netip"
 	"os"
+	"path/filepath"
+	"sync"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/types"
@@ -14,12 +17,16 @@ import (
 	"abide.dev/abide/internal/access"
 	"abide.dev/abide/internal/cluster"
 	"abide.dev/abide/internal/desired"
+	"abide.dev/abide/internal/object"
 	"abide.dev/abide/internal/render"
 	"abide.dev/abide/internal/report"
 	"abide.dev/abide/internal/snapshot"
 	"abide.dev/abide/internal/snapshot/dirtree"
+	"abide.dev/abide/internal/snapshot/mount"
 	"abide.dev/abide/internal/source"
+	"abide.dev/abide/internal/source/chart"
 	"abide.dev/abide/internal/source/git"
+	"abide.dev/abide/internal/sources"
 )
 
 // rendered is what a diff compares with the cluster, and where it is from.
@@ -39,8 +46,8 @@ func rendering(kube *cluster.Cluster, app *v1alpha1.App, path string) renderTree
 	nobody := func(types.NamespacedName) {}
 	values := access.Values{ConfigMaps: access.NewConfigMaps(user, nobody), Secrets: access.NewSecrets(user, nobody)}
 	return func(ctx context.Context, tree snapshot.Tree) (rendered, error) {
-		req, err := desired.Request(app, tree, path, func() (a desired.Around, err error) {
-			if a.Values, err = values.Of(ctx, app); err != nil {
+		req, _, err := desired.Request(app, tree, path, func() (a desired.Around, err error) {
+			if a.Values, a.Variables, err = values.Of(ctx, app); err != nil {
 				return a, err
 			}
 			a.Capabilities, err = kube.Kinds.Capabilities()
@@ -57,95 +64,120 @@ func rendering(kube *cluster.Cluster, app *v1alpha1.App, path string) renderTree
 	}
 }
 
-// fromWorkingCopy renders a folder of this machine.
-func fromWorkingCopy(ctx context.Context, dir string, do renderTree) (rendered, error) {
-	tree, err := dirtree.New(dir)
-	if err != nil {
-		return rendered{}, err
-	}
-	defer tree.Close()
-	r, err := do(ctx, tree)
-	r.from = "the working copy " + dir
-	return r, err
-}
-
-// fromGit fetches the App's repository as the controller would, with the
-// credentials of the Repository that fits, as far as the user may read them, and
-// renders it at the commit where the App's ref stands. What is fetched is
-// removed again.
-func fromGit(ctx context.Context, s Streams, c *conn, app *v1alpha1.App, abideNamespace string, do renderTree) (out rendered, err error) {
-	want, err := wantedSource(ctx, s, c, app, abideNamespace)
+// fromWorkingCopy renders a folder of this machine in the place of the App's
+// repository. All else that the App is made of is fetched.
+func fromWorkingCopy(ctx context.Context, s Streams, c *conn, app *v1alpha1.App, o *diffOptions, do renderTree) (out rendered, err error) {
+	local, err := dirtree.New(o.local)
 	if err != nil {
 		return out, err
+	}
+	defer local.Close()
+	var tree snapshot.Tree = local
+	if len(app.Spec.Sources) > 0 || app.Spec.Source.Chart != nil {
+		beside := app.DeepCopy()
+		beside.Spec.Source.Repo, beside.Spec.Source.Ref = "", nil
+		err = fetched(ctx, s, c, beside, o.abideNamespace, func(ctx context.Context, all *sources.Sources) error {
+			mounts, err := all.Mounts(ctx, idOf(app))
+			tree = mount.New(local, mounts)
+			return err
+		})
+		if err != nil {
+			return out, err
+		}
+	}
+	out, err = do(ctx, tree)
+	out.from = "the working copy " + o.local
+	return out, err
+}
+
+func idOf(app *v1alpha1.App) object.App { return object.App{Namespace: app.Namespace, Name: app.Name} }
+
+// fromGit fetches what the App is made of as the controller would, with the
+// credentials of the Repositories that fit, as far as the user may read them, and
+// renders it as it stands now. What is fetched is removed again.
+func fromGit(ctx context.Context, s Streams, c *conn, app *v1alpha1.App, abideNamespace string, do renderTree) (out rendered, err error) {
+	err = fetched(ctx, s, c, app, abideNamespace, func(ctx context.Context, all *sources.Sources) error {
+		head := all.Head(idOf(app))
+		tree, err := all.Tree(ctx, idOf(app), head.At)
+		if err != nil {
+			return err
+		}
+		from := report.Source(&head)
+		if out, err = do(ctx, tree); err != nil {
+			return fmt.Errorf("at %s: %w", from.Revision, err)
+		}
+		out.commit, out.from = from.Commit, from.Revision
+		return nil
+	})
+	return out, err
+}
+
+// fetched looks once at all that an App is made of.
+func fetched(ctx context.Context, s Streams, c *conn, app *v1alpha1.App, abideNamespace string, use func(context.Context, *sources.Sources) error) error {
+	wants, err := wantedSources(ctx, s, c, app, abideNamespace)
+	if err != nil {
+		return err
 	}
 	dir, err := os.MkdirTemp("", "abide-diff-")
 	if err != nil {
-		return out, err
+		return err
 	}
 	defer os.RemoveAll(dir)
-	store, err := git.New(git.Options{Dir: dir, AllowLocal: true})
+	gits, err := git.New(git.Options{Dir: filepath.Join(dir, "git"), AllowLocal: true})
 	if err != nil {
-		return out, err
+		return err
 	}
-	defer store.Close()
-	snap, err := look(ctx, store, want)
+	defer gits.Close()
+	charts, err := chart.New(chart.Options{Dir: filepath.Join(dir, "charts"), AllowAddresses: thisMachine})
 	if err != nil {
-		return out, fmt.Errorf("%w; to compare a working copy instead, add --local DIR", err)
+		return err
 	}
-	if out, err = do(ctx, snap.Tree); err != nil {
-		return out, fmt.Errorf("commit %s: %w", short(snap.Commit.Hash), err)
-	}
-	out.commit = snap.Commit.Hash
-	out.from = report.Revision(snap.Revision.RefName, snap.Revision.Hash)
-	return out, nil
-}
-
-// look looks once at a repository.
-func look(ctx context.Context, store *git.Store, want source.Want) (source.Snapshot, error) {
-	const name = "the App"
+	defer charts.Close()
+	hub := source.NewHub(source.Options{Remotes: source.FromStore(gits)})
+	poller := chart.NewPoller(chart.PollerOptions{Store: charts})
+	all := sources.New(hub, poller)
 	ctx, cancel := context.WithCancel(ctx)
+	var running sync.WaitGroup
+	running.Go(func() { _ = hub.Run(ctx) }) // both end with the context
+	running.Go(func() { _ = poller.Run(ctx) })
+	defer running.Wait()
 	defer cancel()
-	hub := source.NewHub(source.Options{Remotes: source.FromStore(store)})
-	over := make(chan struct{})
-	go func() {
-		defer close(over)
-		_ = hub.Run(ctx) // ends with the context
-	}()
-	defer func() { cancel(); <-over }()
-	hub.Follow(name, want)
+	all.Follow(idOf(app), wants)
 	select {
-	case <-hub.RefreshApp(name).Done():
+	case <-all.Refresh(idOf(app)):
 	case <-ctx.Done():
-		return source.Snapshot{}, ctx.Err()
+		return ctx.Err()
 	}
-	if st, _ := hub.State(name); st.Err != nil {
-		return source.Snapshot{}, st.Err
+	if err := all.Head(idOf(app)).Err; err != nil {
+		return fmt.Errorf("%w; to compare a working copy instead, add --local DIR", err)
 	}
-	return hub.Snapshot(ctx, name)
+	return use(ctx, all)
 }
 
-// wantedSource finds what the controller follows for an App.
-func wantedSource(ctx context.Context, s Streams, c *conn, app *v1alpha1.App, abideNamespace string) (source.Want, error) {
+// thisMachine are the addresses of this machine, whose user may reach them.
+var thisMachine = []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("::1/128")}
+
+// wantedSources finds what the controller follows for an App.
+func wantedSources(ctx context.Context, s Streams, c *conn, app *v1alpha1.App, abideNamespace string) (sources.Wants, error) {
 	kube, err := kubernetes.NewForConfig(c.config)
 	if err != nil {
-		return source.Want{}, err
+		return sources.Wants{}, err
 	}
 	repositories := access.Repositories{
 		Client:    c,
 		Secrets:   access.NewSecrets(access.Always(kube), func(types.NamespacedName) {}),
 		Namespace: abideNamespace,
 	}
-	want, err := repositories.Want(ctx, app)
-	if err == nil {
-		return want, nil
-	}
+	wants, err := repositories.Wants(ctx, app)
 	var unreadable *access.CredentialsError
-	if errors.As(err, &unreadable) {
-		return want, fmt.Errorf("%w; to compare a working copy instead, add --local DIR", err)
+	switch {
+	case err == nil:
+		return wants, nil
+	case errors.As(err, &unreadable):
+		return wants, fmt.Errorf("%w; to compare a working copy instead, add --local DIR", err)
+	case !apierrors.IsForbidden(err):
+		return wants, err
 	}
-	if !apierrors.IsForbidden(err) {
-		return want, err
-	}
-	fmt.Fprintf(s.Err, "Not all Repositories can be read (%v), so Git is asked without credentials.\n", err)
-	return source.Want{URL: app.Spec.Source.Repo, Ref: followed(app)}, nil
+	fmt.Fprintf(s.Err, "Not all Repositories can be read (%v), so all is asked for without credentials.\n", err)
+	return access.Anonymous(app), nil
 }

@@ -70,7 +70,12 @@ func kindTables() []kindTable {
 				wideField("OBJECTS", func(a *v1alpha1.App) string {
 					return fmt.Sprintf("%d/%d", a.Status.Objects.InSync, a.Status.Objects.Total)
 				}),
-				wideField("REPO", func(a *v1alpha1.App) string { return a.Spec.Source.Repo }),
+				wideField("REPO", func(a *v1alpha1.App) string {
+					if c := a.Spec.Source.Chart; c != nil && a.Spec.Source.Repo == "" {
+						return c.Repo
+					}
+					return a.Spec.Source.Repo
+				}),
 				wideField("PATH", func(a *v1alpha1.App) string { return a.Spec.Source.Path }),
 				field("MESSAGE", message),
 			},

@@ -36,6 +36,12 @@ func printStatus(w io.Writer, st style, f facts) {
 		}
 		row("", st.dim("commit "+clean(src.Commit)))
 	}
+	if src := s.Source; src.Chart != "" {
+		row("chart", strings.TrimSpace(st.bold(clean(src.Chart))+"  "+st.dim(clean(src.ChartDigest))))
+	}
+	for _, o := range s.Source.Others {
+		row("$"+clean(o.Name), clean(o.Revision))
+	}
 	row("from", clean(f.origin()))
 	if s.State != "" {
 		row("objects", f.objects())
@@ -160,7 +166,17 @@ func (f *facts) author() string {
 
 func (f *facts) origin() string {
 	src := f.app.Spec.Source
-	o := fmt.Sprintf("%s, path %s, %s", src.Repo, src.Path, followed(f.app))
+	var from []string
+	if c := src.Chart; c != nil {
+		from = append(from, fmt.Sprintf("chart %s of %s", strings.TrimSpace(c.Name+" "+c.Version), c.Repo))
+	}
+	if src.Repo != "" {
+		from = append(from, fmt.Sprintf("%s, path %s, %s", src.Repo, src.Path, followed(f.app)))
+	}
+	for _, s := range f.app.Spec.Sources {
+		from = append(from, fmt.Sprintf("%s (as $%s)", s.Repo, s.Name))
+	}
+	o := strings.Join(from, "; with ")
 	if r := f.app.Status.Source.Renderer; r != "" {
 		o += " (" + r + ")"
 	}

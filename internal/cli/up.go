@@ -276,7 +276,7 @@ func (u *up) makeEngine(ctx context.Context) (io.Closer, error) {
 	}
 	u.engine, err = engine.New(ctx, engine.Options{
 		Config: u.cfg, CacheDir: filepath.Join(u.dir, "cache"), Namespace: install.DefaultNamespace,
-		AllowLocal: true, Log: slog.New(slog.NewTextHandler(f, nil)),
+		AllowLocal: true, AllowAddresses: thisMachine, Log: slog.New(slog.NewTextHandler(f, nil)),
 		Outcome: func(app object.App, out *pipeline.Outcome, _ time.Duration) { u.out.outcome(app, out) },
 	})
 	if err != nil {

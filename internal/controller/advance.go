@@ -16,6 +16,13 @@ func refKeyOf(app *v1alpha1.App) refKey {
 	return refKey{url: access.Canonical(app.Spec.Source.Repo), ref: access.RefOf(app).String()}
 }
 
+// judged keeps the record of a ref. What is of a chart alone has no ref.
+func (a *Apps) judged(k refKey, ref, commit string) {
+	if k.url != "" {
+		a.Refs.Judged(k, ref, commit)
+	}
+}
+
 // begins and ends frame a run: while it is under way, nothing can be said of
 // where the App stands.
 func (a *Apps) begins(id object.App) {
@@ -64,7 +71,7 @@ func (a *Apps) Advance(id object.App, from, to, ref string) bool {
 	complete := a.Claims.Report(id, to)
 	a.mu.Unlock()
 	if complete {
-		a.Refs.Judged(at.ref, ref, to)
+		a.judged(at.ref, ref, to)
 	}
 	return true
 }

@@ -25,14 +25,14 @@ import (
 	"abide.dev/abide/internal/pipeline"
 	"abide.dev/abide/internal/report"
 	"abide.dev/abide/internal/slots"
-	"abide.dev/abide/internal/source"
+	"abide.dev/abide/internal/sources"
 )
 
 // Apps reconciles Apps. Its fields are set once.
 type Apps struct {
 	Client       client.Client
 	Pipeline     *pipeline.Pipeline
-	Hub          *source.Hub
+	Sources      *sources.Sources
 	Claims       *claims.Claims
 	Repositories *access.Repositories
 	Values       *access.Values
@@ -132,7 +132,7 @@ func (a *Apps) Reconcile(ctx context.Context, req reconcile.Request) (reconcile.
 		return reconcile.Result{}, client.IgnoreNotFound(err)
 	}
 	if out.Reported != "" && a.Claims.Report(id, out.Reported) {
-		a.Refs.Judged(refKeyOf(&app), out.Head.Ref, out.Reported)
+		a.judged(refKeyOf(&app), out.Head.Ref, out.Reported)
 	}
 	if out.State == v1alpha1.StateInSync && out.Err == nil && out.Again == 0 {
 		a.steadyAt(id, refKeyOf(&app), out.Reported)
@@ -206,6 +206,9 @@ func (a *Apps) begin(ctx context.Context) error {
 }
 
 func following(app *v1alpha1.App) claims.Following {
+	if c := app.Spec.Source.Chart; c != nil && app.Spec.Source.Repo == "" {
+		return claims.Following{Repo: access.Canonical(c.Repo), Ref: c.Name + " " + c.Version}
+	}
 	return claims.Following{Repo: access.Canonical(app.Spec.Source.Repo), Ref: access.RefOf(app).String()}
 }
 
@@ -216,16 +219,16 @@ func (a *Apps) run(ctx context.Context, id object.App, app *v1alpha1.App) pipeli
 	// what it owns.
 	a.Claims.Know(id, following(app))
 	if app.DeletionTimestamp == nil {
-		want, err := a.Repositories.Want(ctx, app)
+		wants, err := a.Repositories.Wants(ctx, app)
 		if err != nil {
 			a.unread(id)
 			a.refresh(id, app) // which is over at once, and has to be answered
 			return a.Pipeline.Fail(ctx, in, err)
 		}
-		a.Hub.Follow(id.String(), want)
+		a.Sources.Follow(id, wants)
 		a.refresh(id, app)
-		if st, ok := a.Hub.State(id.String()); ok && st.Revision.Hash != "" {
-			a.Claims.Target(id, st.Revision.Hash)
+		if at := a.Sources.Head(id).Commit; at != "" {
+			a.Claims.Target(id, at)
 		}
 	}
 	var err error
@@ -233,7 +236,7 @@ func (a *Apps) run(ctx context.Context, id object.App, app *v1alpha1.App) pipeli
 		return a.Pipeline.Fail(ctx, in, err)
 	}
 	if app.DeletionTimestamp == nil {
-		in.Values, in.ValuesErr = a.Values.Of(ctx, app)
+		in.Values, in.Variables, in.ValuesErr = a.Values.Of(ctx, app)
 	}
 	in.Progress = func(out *pipeline.Outcome) {
 		if err := a.writeStatus(ctx, id, app, out); err != nil {
@@ -246,7 +249,7 @@ func (a *Apps) run(ctx context.Context, id object.App, app *v1alpha1.App) pipeli
 // unread says that an App can't be told what it wants. One that could be told
 // before still wants that.
 func (a *Apps) unread(id object.App) {
-	if _, known := a.Hub.State(id.String()); !known {
+	if !a.Sources.Known(id) {
 		a.Claims.Judge(id, claims.Judgement{Failed: true})
 	}
 }
@@ -375,7 +378,7 @@ func (a *Apps) patchFinalizer(ctx context.Context, app, base *v1alpha1.App) erro
 }
 
 func (a *Apps) forget(id object.App) {
-	a.Hub.Forget(id.String())
+	a.Sources.Forget(id)
 	a.Values.Forget(id)
 	a.Pipeline.Forget(id)
 	a.mu.Lock()

@@ -34,9 +34,9 @@ func (a *Apps) refresh(id object.App, app *v1alpha1.App) {
 	}
 	r := &refresh{requested: value}
 	a.refreshes[id] = r
-	look := a.Hub.RefreshApp(id.String())
+	look := a.Sources.Refresh(id)
 	go func() {
-		<-look.Done()
+		<-look
 		a.mu.Lock()
 		r.done = true
 		a.mu.Unlock()

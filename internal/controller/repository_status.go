@@ -17,7 +17,7 @@ import (
 	"abide.dev/abide/api/v1alpha1"
 	"abide.dev/abide/internal/access"
 	"abide.dev/abide/internal/object"
-	"abide.dev/abide/internal/source"
+	"abide.dev/abide/internal/sources"
 )
 
 // RepositoryStatus reconciles Repositories: it tells whether the credentials
@@ -26,7 +26,7 @@ type RepositoryStatus struct {
 	Client       client.Client
 	Repositories *access.Repositories
 	Secrets      *access.Secrets // that Repositories name
-	Hub          *source.Hub
+	Sources      *sources.Sources
 	Waker        *Waker
 	Again        func(types.NamespacedName) // has a Repository reconciled again
 	Now          func() time.Time
@@ -122,6 +122,21 @@ func (r *RepositoryStatus) apps(ctx context.Context, which func(*v1alpha1.App) b
 	return out, nil
 }
 
+// urlsOf are the repositories that an App is made of.
+func urlsOf(app *v1alpha1.App) []string {
+	var out []string
+	if app.Spec.Source.Repo != "" {
+		out = append(out, app.Spec.Source.Repo)
+	}
+	if c := app.Spec.Source.Chart; c != nil {
+		out = append(out, c.Repo)
+	}
+	for i := range app.Spec.Sources {
+		out = append(out, app.Spec.Sources[i].Repo)
+	}
+	return out
+}
+
 // refresh looks at Git at once for every App that the Repository covers, as a
 // webhook would.
 func (r *RepositoryStatus) refresh(ctx context.Context, name types.NamespacedName, repo *v1alpha1.Repository) error {
@@ -140,21 +155,23 @@ func (r *RepositoryStatus) refresh(ctx context.Context, name types.NamespacedNam
 	now := &refresh{requested: value}
 	r.refreshes[name] = now
 	r.mu.Unlock()
-	apps, err := r.apps(ctx, func(app *v1alpha1.App) bool { return access.Covers(repo.Spec.URL, app.Spec.Source.Repo) })
+	apps, err := r.apps(ctx, func(*v1alpha1.App) bool { return true })
 	if err != nil {
 		return err
 	}
 	urls := map[string]bool{}
-	var looks []*source.Refresh
+	var looks []<-chan struct{}
 	for i := range apps {
-		if url := apps[i].Spec.Source.Repo; !urls[url] {
-			urls[url] = true
-			looks = append(looks, r.Hub.RefreshURL(url))
+		for _, url := range urlsOf(&apps[i]) {
+			if !urls[url] && access.Covers(repo.Spec.URL, url) {
+				urls[url] = true
+				looks = append(looks, r.Sources.RefreshURL(url))
+			}
 		}
 	}
 	go func() {
-		for _, l := range looks {
-			<-l.Done()
+		for _, look := range looks {
+			<-look
 		}
 		r.mu.Lock()
 		now.done = true

@@ -144,9 +144,16 @@ func Key(app *v1alpha1.App, rendered *render.Object, scopes Scopes) object.Key {
 	return k
 }
 
+// records are the kinds that abide alone writes. One in a repository, copied from
+// a cluster, would claim objects for an App that it does not own.
+var records = map[string]bool{"Inventory": true, "GitRef": true}
+
 // Prepare makes of one rendered object what is applied.
 func Prepare(app *v1alpha1.App, rendered *render.Object, scopes Scopes) (Object, error) {
 	o := Object{Unstructured: rendered.DeepCopy(), Key: Key(app, rendered, scopes), Origin: rendered.Origin}
+	if o.Key.Group == v1alpha1.Group && records[o.Key.Kind] {
+		return o, fault(o.Key, rendered, errors.New("it is a record that abide itself keeps, and would be taken for one: remove it from the repository"))
+	}
 	if err := object.Normalise(o.Unstructured); err != nil {
 		return o, fault(o.Key, rendered, err)
 	}

@@ -69,6 +69,19 @@ func TestNamespace(t *testing.T) {
 	}
 }
 
+// A record of abide's own that is in a repository is refused.
+func TestRecords(t *testing.T) {
+	for _, kind := range []string{"Inventory", "GitRef"} {
+		_, err := Objects(app("web"), []render.Object{rendered(t, `{apiVersion: abide.dev/v1alpha1, kind: `+kind+`, metadata: {name: shop-0}}`)}, scopes)
+		if err == nil || !strings.Contains(err.Error(), "record that abide itself keeps") || !strings.Contains(err.Error(), "x.yaml:7") {
+			t.Errorf("%s: %v", kind, err)
+		}
+	}
+	if _, err := Objects(app("web"), []render.Object{rendered(t, `{apiVersion: abide.dev/v1alpha1, kind: App, metadata: {name: child}}`)}, scopes); err != nil {
+		t.Errorf("an App of Apps: %v", err)
+	}
+}
+
 // Two objects can turn out to be one only once their namespace is filled in.
 func TestTwice(t *testing.T) {
 	_, err := Objects(app("web"), []render.Object{

@@ -11,6 +11,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"time"
@@ -40,8 +41,9 @@ import (
 	"abide.dev/abide/internal/pipeline"
 	"abide.dev/abide/internal/render"
 	"abide.dev/abide/internal/slots"
-	"abide.dev/abide/internal/source"
+	"abide.dev/abide/internal/source/chart"
 	"abide.dev/abide/internal/source/git"
+	"abide.dev/abide/internal/sources"
 	"abide.dev/abide/internal/store"
 	"abide.dev/abide/internal/worker"
 )
@@ -67,6 +69,9 @@ type Options struct {
 	Namespace string
 	// AllowLocal lets Apps name repositories on the local disk.
 	AllowLocal bool
+	// AllowAddresses are addresses that charts may be fetched from although only
+	// this machine may reach them, or its own network segment.
+	AllowAddresses []netip.Prefix
 	// MetricsAddress, HealthAddress and PprofAddress are where to listen; empty
 	// for not at all.
 	MetricsAddress, HealthAddress, PprofAddress string
@@ -85,11 +90,11 @@ func Scheme() (*runtime.Scheme, error) {
 
 // Engine is abide, wired and ready to run.
 type Engine struct {
-	mgr    manager.Manager
-	hub    *source.Hub
-	kube   *cluster.Cluster
-	own    string // abide's own namespace
-	closes []func()
+	mgr     manager.Manager
+	sources *sources.Sources
+	kube    *cluster.Cluster
+	own     string // abide's own namespace
+	closes  []func()
 }
 
 // New wires an engine. It takes the cache directory until Close; it sends no
@@ -123,6 +128,11 @@ func (e *Engine) open(ctx context.Context, o Options) error {
 		return err
 	}
 	e.closes = append(e.closes, func() { gits.Close() })
+	charts, err := chart.New(chart.Options{Dir: filepath.Join(o.CacheDir, "charts"), AllowAddresses: o.AllowAddresses})
+	if err != nil {
+		return err
+	}
+	e.closes = append(e.closes, func() { charts.Close() })
 	if e.kube, err = cluster.New(o.Config); err != nil {
 		return err
 	}
@@ -138,7 +148,7 @@ func (e *Engine) open(ctx context.Context, o Options) error {
 	}
 	e.closes = append(e.closes, renders.Close)
 	e.own = o.Namespace
-	e.hub, err = wire(ctx, o, e.mgr, gits, e.kube, renders)
+	e.sources, err = wire(ctx, o, e.mgr, stores{gits, charts, renders}, e.kube)
 	return err
 }
 
@@ -164,7 +174,7 @@ func (e *Engine) Run(ctx context.Context) error {
 }
 
 // Refresh looks at a repository at once, as a webhook would have it do.
-func (e *Engine) Refresh(url string) { e.hub.RefreshURL(url) }
+func (e *Engine) Refresh(url string) { e.sources.RefreshURL(url) }
 
 // Close gives back what New took. The engine must not run any more.
 func (e *Engine) Close() {
@@ -216,8 +226,15 @@ func newManager(o Options) (manager.Manager, error) {
 	return mgr, nil
 }
 
+// stores are what the engine has to give back in the end.
+type stores struct {
+	gits    *git.Store
+	charts  *chart.Store
+	renders *worker.Pool
+}
+
 // wire makes every part and tells it of the others.
-func wire(ctx context.Context, o Options, mgr manager.Manager, gits *git.Store, kube *cluster.Cluster, renders *worker.Pool) (*source.Hub, error) {
+func wire(ctx context.Context, o Options, mgr manager.Manager, at stores, kube *cluster.Cluster) (*sources.Sources, error) {
 	clientset, err := kubernetes.NewForConfigAndClient(mgr.GetConfig(), mgr.GetHTTPClient())
 	if err != nil {
 		return nil, err
@@ -232,21 +249,8 @@ func wire(ctx context.Context, o Options, mgr manager.Manager, gits *git.Store, 
 		index       = render.NewIndex[object.App]()
 		apps        = &controller.Apps{Waker: waker}
 		moves       = controller.NewMoves(apps, index, o.Log)
-		hub         *source.Hub
 	)
-	hub = source.NewHub(source.Options{
-		Remotes: source.FromStore(gits), Logger: o.Log,
-		Notify: func(names []string) {
-			for _, n := range names {
-				app, ok := object.ParseApp(n)
-				if st, known := hub.State(n); ok && known {
-					judged.Target(app, st.Revision.Hash)
-				}
-			}
-			moves.Moved(names)
-		},
-	})
-	moves.Hub = hub
+	hub, poller, all := follow(at.gits, at.charts, judged, moves, waker, o.Log)
 	repositories := &access.Repositories{Client: mgr.GetClient(), Namespace: o.Namespace}
 	secrets := access.NewSecrets(access.Always(clientset), func(types.NamespacedName) {
 		wakeAll(ctx, mgr.GetClient(), repoWaker, o.Log)
@@ -254,8 +258,8 @@ func wire(ctx context.Context, o Options, mgr manager.Manager, gits *git.Store, 
 	repositories.Secrets = secrets
 	values := newValues(kube, o.Namespace, waker)
 	pipe := &pipeline.Pipeline{
-		Source:      hubSource{hub},
-		Renders:     render.NewCache(render.CacheLimits{Objects: renderCacheObjects, Bytes: renderCacheBytes}, renders.Render),
+		Source:      all,
+		Renders:     render.NewCache(render.CacheLimits{Objects: renderCacheObjects, Bytes: renderCacheBytes}, at.renders.Render),
 		Cluster:     kube,
 		Tracker:     tracker,
 		Index:       index,
@@ -266,7 +270,7 @@ func wire(ctx context.Context, o Options, mgr manager.Manager, gits *git.Store, 
 		Now:         time.Now,
 		Log:         o.Log,
 	}
-	apps.Client, apps.Pipeline, apps.Hub, apps.Claims = mgr.GetClient(), pipe, hub, judged
+	apps.Client, apps.Pipeline, apps.Sources, apps.Claims = mgr.GetClient(), pipe, all, judged
 	apps.Repositories, apps.Values, apps.Refs = repositories, values, refs
 	recorder := newPacedEvents(mgr.GetEventRecorder("abide"), mgr.GetScheme(), o.Log)
 	apps.Turns = slots.New(concurrentApps, heldUpAfter)
@@ -276,15 +280,15 @@ func wire(ctx context.Context, o Options, mgr manager.Manager, gits *git.Store, 
 			kube.Kinds.Refresh(ctx, time.Time{}), inventories.Load(ctx), refs.Load(ctx))
 	}
 	repos := &controller.RepositoryStatus{
-		Client: mgr.GetClient(), Repositories: repositories, Secrets: secrets, Hub: hub, Waker: waker,
+		Client: mgr.GetClient(), Repositories: repositories, Secrets: secrets, Sources: all, Waker: waker,
 		Again: repoWaker.WakeName, Now: time.Now, Log: o.Log,
 	}
-	for _, run := range []manager.RunnableFunc{tracker.Run, secrets.Start, values.ConfigMaps.Start, values.Secrets.Start, refs.Start, moves.Start, recorder.Start, untilDone(hub.Run)} {
+	for _, run := range []manager.RunnableFunc{tracker.Run, secrets.Start, values.ConfigMaps.Start, values.Secrets.Start, refs.Start, moves.Start, recorder.Start, untilDone(hub.Run), untilDone(poller.Run)} {
 		if err := mgr.Add(run); err != nil {
 			return nil, err
 		}
 	}
-	return hub, controller.Setup(ctx, mgr, apps, repos, repoWaker, concurrentApps+heldUpApps)
+	return all, controller.Setup(ctx, mgr, apps, repos, repoWaker, concurrentApps+heldUpApps)
 }
 
 // newValues returns the ConfigMaps and Secrets that Apps take values from, read

@@ -1,41 +1,52 @@
 package engine
 
 import (
-	"context"
-	"fmt"
+	"log/slog"
 
-	"abide.dev/abide/internal/object"
-	"abide.dev/abide/internal/pipeline"
-	"abide.dev/abide/internal/snapshot"
+	"abide.dev/abide/internal/claims"
+	"abide.dev/abide/internal/controller"
 	"abide.dev/abide/internal/source"
+	"abide.dev/abide/internal/source/chart"
+	"abide.dev/abide/internal/source/git"
+	"abide.dev/abide/internal/sources"
 )
 
-// hubSource gives the pipeline its view of the hub.
-type hubSource struct{ hub *source.Hub }
-
-// Head implements pipeline.Source.
-func (s hubSource) Head(app object.App) pipeline.Head {
-	st, ok := s.hub.State(app.String())
-	if !ok {
-		return pipeline.Head{}
-	}
-	h := pipeline.Head{Commit: st.Revision.Hash, Ref: st.Revision.RefName, Err: st.Err}
-	if h.Commit == "" {
-		return h
-	}
-	h.Date, h.Subject = st.Commit.AuthorDate, st.Commit.Subject
-	h.Author = fmt.Sprintf("%s <%s>", st.Commit.AuthorName, st.Commit.AuthorEmail)
-	return h
-}
-
-// Tree implements pipeline.Source.
-func (s hubSource) Tree(ctx context.Context, app object.App, commit string) (snapshot.Tree, error) {
-	snap, err := s.hub.Snapshot(ctx, app.String())
-	if err != nil {
-		return nil, err
-	}
-	if snap.Revision.Hash != commit {
-		return nil, &pipeline.MovedError{From: commit, To: snap.Revision.Hash}
-	}
-	return snap.Tree, nil
+// follow returns what follows repositories and charts, and the Apps that are
+// made of them. Who has to run when one of them moves: for the repository of an
+// App, moves decides by what the commits changed; for all else, the App itself
+// looks whether its render has read what changed.
+func follow(gits *git.Store, charts *chart.Store, judged *claims.Claims, moves *controller.Moves, waker *controller.Waker, log *slog.Logger) (*source.Hub, *chart.Poller, *sources.Sources) {
+	var all *sources.Sources
+	hub := source.NewHub(source.Options{
+		Remotes: source.FromStore(gits), Logger: log,
+		Notify: func(names []string) {
+			var own []string
+			for _, n := range names {
+				app, other, ok := sources.AppOf(n)
+				switch {
+				case !ok:
+				case other:
+					waker.Wake(app)
+				default:
+					judged.Target(app, all.Head(app).Commit)
+					own = append(own, n)
+				}
+			}
+			moves.Moved(own)
+		},
+	})
+	poller := chart.NewPoller(chart.PollerOptions{
+		Store: charts, Logger: log,
+		Notify: func(names []string) {
+			for _, n := range names {
+				if app, _, ok := sources.AppOf(n); ok {
+					judged.Target(app, all.Head(app).Commit)
+					waker.Wake(app)
+				}
+			}
+		},
+	})
+	all = sources.New(hub, poller)
+	moves.Hub = hub
+	return hub, poller, all
 }

@@ -28,6 +28,13 @@ const (
 	msgCommit     = "commit is a full hash of 40 (or 64) lower-case hexadecimal digits"
 	msgNamespace  = "namespace is the name of a Kubernetes namespace: lower-case letters, digits and dashes"
 	msgRelease    = "releaseName has lower-case letters, digits, dashes and dots, as Helm has it"
+	msgSource     = "source takes repo (a Git repository), chart (of a chart repository or registry), or both: a chart with values from Git"
+	msgSourceRef  = "ref is what to follow in repo, and there is no repo"
+	msgChartRepo  = "repo of a chart is https://HOST/PATH of a chart repository or oci://HOST/PATH of a registry, without credentials"
+	msgSourceName = "name has lower-case letters, digits and dashes, and is not chart"
+	msgImage      = "an image takes newName, newTag or digest"
+	msgImageTag   = "an image takes newTag or digest, not both"
+	msgVariable   = "the name of a variable has letters, digits and underscores, and begins with no digit"
 	msgURL        = "url is a Git URL or a prefix of one; it has no spaces and does not start with a dash"
 	msgURLHelper  = "url must not name a Git remote helper (such as ext::): use https:// or ssh://"
 	msgURLSecret  = "url must not contain a password: put it in a Secret and name that Secret in spec.secretRef"
@@ -70,6 +77,22 @@ var ruleRows = []ruleRow{
 	{"App", "spec.source.path", "envs/../../x", msgPathUp},
 	{"App", "spec.source.path", "..", msgPathUp},
 
+	{"App", "spec.source", map[string]any{"path": "x"}, msgSource},
+	{"App", "spec.source", map[string]any{"chart": map[string]any{"repo": "oci://example.com/charts/web"}}, ""},
+	{"App", "spec.source", map[string]any{"chart": map[string]any{"repo": "oci://example.com/charts/web"}, "ref": ref("branch", "main")}, msgSourceRef},
+	{"App", "spec.source.chart", map[string]any{"repo": "https://example.com:8443", "name": "web", "version": ">=1 <2"}, ""},
+	{"App", "spec.source.chart.repo", "https://ada:secret@example.com/charts", msgChartRepo},
+	{"App", "spec.source.chart.repo", "git@example.com:charts", msgChartRepo},
+	{"App", "spec.source.chart.repo", "https://example.com/charts?token=x", msgChartRepo},
+	{"App", "spec.sources", []any{map[string]any{"name": "values", "repo": "https://example.com/x.git"}}, ""},
+	{"App", "spec.sources.[].name", "chart", msgSourceName},
+	{"App", "spec.sources.[].name", "../x", msgSourceName},
+	{"App", "spec.sources.[].repo", "--upload-pack=touch", msgRepo},
+	{"App", "spec.render.images", []any{map[string]any{"name": "nginx", "newName": "mirror/nginx"}}, ""},
+	{"App", "spec.render.images.[]", map[string]any{"name": "nginx"}, msgImage},
+	{"App", "spec.render.images.[]", map[string]any{"name": "nginx", "newTag": "1", "digest": "sha256:x"}, msgImageTag},
+	{"App", "spec.render.substitute.variables", map[string]any{"REPLICAS_2": "3"}, ""},
+	{"App", "spec.render.substitute.variables", map[string]any{"2nd": "3"}, msgVariable},
 	{"App", "spec.render.helm.releaseName", "shop-1.x", ""},
 	{"App", "spec.render.helm.releaseName", "Shop", msgRelease},
 	{"App", "spec.render.helm.releaseName", "shop-", msgRelease},
@@ -150,7 +173,7 @@ func TestRules(t *testing.T) {
 			t.Errorf("%s %s %q: %v\nwant only %q", row.kind, row.field, row.value, err, row.message)
 		}
 		// The field that is named is the one that is wrong.
-		if len(all) == 1 && row.message != msgName && all[0].Field != row.field {
+		if len(all) == 1 && row.message != msgName && all[0].Field != strings.ReplaceAll(row.field, ".[]", "[0]") {
 			t.Errorf("%s %q is blamed on %s", row.field, row.value, all[0].Field)
 		}
 	}

@@ -38,20 +38,33 @@ var (
 		"status.conditions": map[string]any{
 			"type": "T", "status": "True", "reason": "R", "message": "", "lastTransitionTime": "2020-01-01T00:00:00Z",
 		},
-		"status.objects.attention":     map[string]any{"object": "o", "reason": "r"},
-		"status.hooks":                 map[string]any{"object": "o"},
-		"status.hooks.[].events":       "pre-install",
-		"spec.render.helm.apiVersions": "v1",
-		"spec.render.helm.valuesFiles": map[string]any{"path": "p"},
-		"spec.render.helm.valuesFrom":  map[string]any{"kind": "Secret", "name": "n"},
-		"entries":                      map[string]any{"version": "v1", "kind": "ConfigMap", "name": "n"},
-		"recent":                       "0123456789abcdef",
-		"entries.[].flags":             "NoPrune",
-		"spec.allowedNamespaces":       "n",
+		"status.objects.attention":             map[string]any{"object": "o", "reason": "r"},
+		"status.hooks":                         map[string]any{"object": "o"},
+		"status.hooks.[].events":               "pre-install",
+		"spec.render.helm.apiVersions":         "v1",
+		"spec.render.helm.valuesFiles":         map[string]any{"path": "p"},
+		"spec.render.helm.valuesFrom":          map[string]any{"kind": "Secret", "name": "n"},
+		"spec.sources":                         map[string]any{"name": "n", "repo": "https://example.com/x.git"},
+		"spec.render.patches":                  map[string]any{"patch": "p"},
+		"spec.render.replicas":                 map[string]any{"name": "n", "count": int64(1)},
+		"spec.render.images":                   map[string]any{"name": "n", "newTag": "1"},
+		"spec.render.jsonnet.extVars":          map[string]any{"name": "n", "value": "v"},
+		"spec.render.jsonnet.tlas":             map[string]any{"name": "n", "value": "v"},
+		"spec.render.jsonnet.libraryPaths":     "p",
+		"spec.render.substitute.variablesFrom": map[string]any{"kind": "Secret", "name": "n"},
+		"status.source.others":                 map[string]any{"name": "n"},
+		"entries":                              map[string]any{"version": "v1", "kind": "ConfigMap", "name": "n"},
+		"recent":                               "0123456789abcdef",
+		"entries.[].flags":                     "NoPrune",
+		"spec.allowedNamespaces":               "n",
 	}
 	parents = map[string]any{
-		"status.plan":    map[string]any{"digest": "d", "gate": "g"},
-		"spec.secretRef": map[string]any{"name": "n"},
+		"status.plan":                   map[string]any{"digest": "d", "gate": "g"},
+		"spec.secretRef":                map[string]any{"name": "n"},
+		"spec.source.chart":             map[string]any{"repo": "oci://example.com/charts"},
+		"spec.render.patches.[].target": map[string]any{"kind": "Deployment"},
+		"spec.render.labelOptions":      map[string]any{"includeTemplates": true},
+		"spec.charts":                   map[string]any{"plainHTTP": true},
 	}
 )
 
@@ -122,8 +135,18 @@ func constraints(t *testing.T, kind string, path []string, s *apiextv1.JSONSchem
 	if len(s.Enum) > 0 {
 		add("enum", "Nonsense", "supported values: ")
 	}
-	if s.Pattern != "" || s.MinItems != nil || s.MultipleOf != nil || s.MaxProperties != nil || s.UniqueItems || s.Format != "" && s.Format != "date-time" && s.Format != "int32" && s.Format != "int64" {
+	if s.Pattern != "" || s.MinItems != nil || s.MultipleOf != nil || s.UniqueItems || s.Format != "" && s.Format != "date-time" && s.Format != "int32" && s.Format != "int64" {
 		t.Errorf("%s %v has a bound that this test does not know", kind, path)
+	}
+	if s.MaxProperties != nil {
+		many := map[string]any{}
+		for i := range *s.MaxProperties + 1 {
+			many[fmt.Sprint("a", i)] = "v"
+		}
+		add("maxProperties", many, "must have at most %d items", *s.MaxProperties)
+	}
+	if s.MinProperties != nil && len(path) > 0 && path[len(path)-1] != "source" { // which has a default
+		add("minProperties", map[string]any{}, "should have at least %d properties", *s.MinProperties)
 	}
 	if s.MaxItems != nil {
 		item := items[strings.Join(path, ".")]
@@ -132,8 +155,8 @@ func constraints(t *testing.T, kind string, path []string, s *apiextv1.JSONSchem
 			switch item := item.(type) {
 			case map[string]any:
 				item = maps.Clone(item)
-				if _, ok := item["type"]; ok {
-					item["type"] = fmt.Sprint("T", i) // a map by type
+				for _, key := range s.XListMapKeys {
+					item[key] = fmt.Sprint("T", i)
 				}
 				list = append(list, item)
 			case string:

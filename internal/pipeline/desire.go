@@ -24,7 +24,7 @@ import (
 // desiredState is what an App should be, without the objects themselves: they are
 // rendered again when they are needed.
 type desiredState struct {
-	commit     string // that it was last found to hold for
+	at         At // that it was last found to hold for
 	generation int64
 	renderer   string
 	hash       string
@@ -83,7 +83,7 @@ func (r *run) fetch(ctx context.Context) bool {
 			r.out.Err = head.Err
 			return r.stop(v1alpha1.StateFailed, ReasonOf(head.Err, ReasonSourceFailed), "%s", head.Err)
 		}
-		return r.pass(ReasonFetching, "fetching %s", r.app.Spec.Source.Repo)
+		return r.pass(ReasonFetching, "fetching %s", origin(r.app))
 	}
 	return true
 }
@@ -95,15 +95,15 @@ func (r *run) render(ctx context.Context) bool {
 		r.desired = &desiredState{}
 		return true
 	}
-	commit := r.out.Head.Commit
+	at := r.out.Head.At
 	known, err := r.holds(r.mem.desired)
 	if err != nil {
 		return r.renderFailed(ctx, err)
 	}
-	if known && r.mem.desired.commit == commit {
+	if known && r.mem.desired.at == at {
 		return r.want(r.mem.desired)
 	}
-	tree, err := r.Source.Tree(ctx, r.id, commit)
+	tree, err := r.Source.Tree(ctx, r.id, at)
 	if err != nil {
 		return r.unreadable(err)
 	}
@@ -113,7 +113,7 @@ func (r *run) render(ctx context.Context) bool {
 			return r.unreadable(err)
 		}
 		if valid {
-			d.commit = commit
+			d.at = at
 			return r.want(d)
 		}
 	}
@@ -149,7 +149,7 @@ func (r *run) around() (desired.Around, error) {
 		return desired.Around{}, r.in.ValuesErr
 	}
 	caps, err := r.Cluster.Kinds.Capabilities()
-	return desired.Around{Capabilities: caps, Values: r.in.Values}, err
+	return desired.Around{Capabilities: caps, Values: r.in.Values, Variables: r.in.Variables}, err
 }
 
 func (r *run) want(d *desiredState) bool {
@@ -161,11 +161,13 @@ func (r *run) want(d *desiredState) bool {
 	return true
 }
 
-// vanished tells whether the folder has lost its kustomization: it then renders
-// as plain files, which are other objects, for which those there are would go.
+// vanished tells whether the folder has lost what made it more than a folder of
+// files, such as its kustomization: as plain files it is other objects, for which
+// those there are would go.
 func (r *run) vanished() bool {
 	s := &r.app.Status
-	return s.ObservedGeneration == r.app.Generation && s.Source.Renderer == render.Kustomize && r.desired.renderer == render.Manifests
+	return s.ObservedGeneration == r.app.Generation && s.Source.Renderer != "" &&
+		s.Source.Renderer != render.Manifests && r.desired.renderer == render.Manifests
 }
 
 // renderFailed ends a run whose commit can't be rendered. What runs stays.
@@ -199,19 +201,34 @@ func (r *run) judge(context.Context) bool {
 		r.Claims.Judge(r.id, claims.Judgement{})
 		return true
 	}
-	r.Claims.Judge(r.id, claims.Judgement{Commit: r.desired.commit, Wants: r.desired.keys, Paused: r.in.Pause != nil})
-	r.out.Reported = r.desired.commit
+	r.Claims.Judge(r.id, claims.Judgement{Commit: r.desired.at.Commit, Wants: r.desired.keys, Paused: r.in.Pause != nil})
+	r.out.Reported = r.desired.at.Commit
 	return true
 }
 
 // rendered renders a tree, or takes what is cached of it.
 func (r *run) rendered(ctx context.Context, tree snapshot.Tree, req render.Request) (*render.Result, error) {
-	scope := r.app.Spec.Source.Repo
-	if req.Helm != nil && len(req.Helm.ValuesFrom) > 0 {
+	scope := origin(r.app)
+	if r.secretive() {
 		scope += "\x00" + r.app.Namespace // what is secret stays in its namespace
 	}
 	res, _, err := r.Renders.Get(ctx, scope, tree, req)
 	return res, err
+}
+
+// origin is the repository of an App, or of its chart if it has no other.
+func origin(app *v1alpha1.App) string {
+	if s := &app.Spec.Source; s.Repo == "" && s.Chart != nil {
+		return s.Chart.Repo
+	}
+	return app.Spec.Source.Repo
+}
+
+// secretive tells that what the App renders to holds what only its namespace may
+// see: values of its ConfigMaps and Secrets, or what its own credentials read
+// beside the repository.
+func (r *run) secretive() bool {
+	return len(r.in.Values)+len(r.in.Variables) > 0 || r.out.Head.Beside != ""
 }
 
 // notes name the hooks of a render.
@@ -225,7 +242,7 @@ func notes(hooks []helm.Hook) []v1alpha1.HookNote {
 
 // desire renders the App and reduces the objects to what a plan needs.
 func (r *run) desire(ctx context.Context, tree snapshot.Tree) (*desiredState, error) {
-	req, err := desired.Request(r.app, tree, r.app.Spec.Source.Path, r.around)
+	req, outside, err := desired.Request(r.app, tree, r.app.Spec.Source.Path, r.around)
 	if err != nil {
 		return nil, err
 	}
@@ -239,13 +256,13 @@ func (r *run) desire(ctx context.Context, tree snapshot.Tree) (*desiredState, er
 	}
 	d := &desiredState{
 		request: req, hooks: notes(res.Hooks),
-		commit: r.out.Head.Commit, generation: r.app.Generation,
+		at: r.out.Head.At, generation: r.app.Generation,
 		renderer: res.Renderer, trace: res.Trace, unknown: unknown, scopes: scopes,
 		list:    make([]plan.Desired, 0, len(res.Objects)),
 		gvks:    make(map[object.Key]schema.GroupVersionKind, len(res.Objects)),
 		defines: map[schema.GroupVersionKind]bool{},
 	}
-	if req.Helm != nil {
+	if outside {
 		a, err := r.around()
 		if err != nil {
 			return nil, err
@@ -312,7 +329,7 @@ func (r *run) scopes(ctx context.Context, res *render.Result) (desired.Scopes, [
 // objects renders the App again and returns the objects of some keys, ready to
 // be applied.
 func (r *run) objects(ctx context.Context, keys map[object.Key]bool) (map[object.Key]*desired.Object, error) {
-	tree, err := r.Source.Tree(ctx, r.id, r.desired.commit)
+	tree, err := r.Source.Tree(ctx, r.id, r.desired.at)
 	if err != nil {
 		return nil, err
 	}

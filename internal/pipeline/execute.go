@@ -101,8 +101,8 @@ func (r *run) superseded(ctx context.Context) bool {
 	if r.deleting {
 		return false
 	}
-	now := r.Source.Head(r.id).Commit
-	if now == r.out.Head.Commit || now == r.same {
+	now := r.Source.Head(r.id).At
+	if now == r.out.Head.At || now == r.same {
 		return false
 	}
 	tree, err := r.Source.Tree(ctx, r.id, now)

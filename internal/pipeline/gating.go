@@ -87,8 +87,8 @@ func (r *run) gates() []plan.Gate {
 	gates := r.plan.Gates(r.budget(), r.deleting)
 	if n := r.plan.Count(plan.Delete); n > 0 && r.vanished() {
 		gates = append(gates, plan.Gate{Reason: gateRenderer, Message: fmt.Sprintf(
-			"the kustomization of %s is gone, and what it made would be deleted with it (%s): put it back, or approve the plan if it is meant",
-			r.app.Spec.Source.Path, count(n, "object"))})
+			"%s was rendered by %s, and what that needs is gone from it; what it made would be deleted (%s): put it back, or approve the plan if it is meant",
+			r.app.Spec.Source.Path, r.app.Status.Source.Renderer, count(n, "object"))})
 	}
 	return gates
 }

@@ -60,9 +60,9 @@ type run struct {
 	kinds     map[schema.GroupVersionKind]cluster.Kind // of inventory entries, by their version
 	facts     map[object.Key]plan.Fact
 	plan      plan.Plan
-	pruning   bool   // what is not desired may be removed in this run
-	unhealed  error  // the first heal that failed
-	same      string // a newer commit that says the same of the App
+	pruning   bool  // what is not desired may be removed in this run
+	unhealed  error // the first heal that failed
+	same      At    // a newer state that says the same of the App
 	pending   pendingWrite
 }
 
@@ -110,10 +110,10 @@ func (p *Pipeline) Fail(ctx context.Context, in Input, err error) Outcome {
 // called during a run of the App. It returns false if the App has to run.
 func (p *Pipeline) Advance(app object.App, from, to string) bool {
 	d := p.memory(app).desired
-	if d == nil || d.commit != from || len(d.unknown) > 0 {
+	if d == nil || d.at.Commit != from || len(d.unknown) > 0 {
 		return false
 	}
-	d.commit = to
+	d.at.Commit = to
 	p.Claims.Target(app, to)
 	p.Claims.Judge(app, claims.Judgement{Commit: to, Wants: d.keys})
 	return true

@@ -15,13 +15,14 @@ import (
 // moved is a source whose ref stands at a commit with a file, or without it.
 type moved struct {
 	commit string
+	beside string
 	file   bool
 	err    error
 }
 
-func (m *moved) Head(object.App) Head { return Head{Commit: m.commit} }
+func (m *moved) Head(object.App) Head { return Head{At: At{m.commit, m.beside}} }
 
-func (m *moved) Tree(context.Context, object.App, string) (snapshot.Tree, error) {
+func (m *moved) Tree(context.Context, object.App, At) (snapshot.Tree, error) {
 	return oneFile{there: m.file}, m.err
 }
 
@@ -51,6 +52,8 @@ func TestSuperseded(t *testing.T) {
 		{"what the render looked at is as it was", moved{commit: "2"}, false, false},
 		{"what the render looked at has changed", moved{commit: "2", file: true}, false, true},
 		{"the newer commit can't be read", moved{commit: "2", err: errors.New("broken")}, false, true},
+		{"a chart beside it that the render did not look at", moved{commit: "1", beside: "chart=2"}, false, false},
+		{"a chart beside it that it did", moved{commit: "1", beside: "chart=2", file: true}, false, true},
 		{"a deletion has nothing to do with commits", moved{commit: "2", file: true}, true, false},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -10,6 +10,7 @@ import (
 
 	"abide.dev/abide/api/v1alpha1"
 	"abide.dev/abide/internal/apply"
+	"abide.dev/abide/internal/desired"
 	"abide.dev/abide/internal/object"
 	"abide.dev/abide/internal/plan"
 	"abide.dev/abide/internal/render"
@@ -17,32 +18,49 @@ import (
 	"abide.dev/abide/internal/snapshot"
 )
 
-// Head is where the ref that an App follows stands.
+// At identifies a state of what an App is made of. Commit is that of its
+// repository, or the digest of its chart if there is no repository; empty while
+// there is none. Beside is where all else stands that it is made of.
+type At struct{ Commit, Beside string }
+
+// Head is where what an App follows stands: the last good state.
 type Head struct {
-	// Commit is the last good one; empty while there is none.
-	Commit string
+	At
 	Ref    string // full name, or the commit if that is pinned
 	Author string // Name <email>
 	// Date is the author's date.
 	Date    time.Time
 	Subject string
+	// Chart is the one of a chart repository or registry; nil without one.
+	Chart  *Chart
+	Others []Other
 	// Err is why the last look failed; Commit still stands.
 	Err error
 }
 
-// Source is what a run needs of Git.
-type Source interface {
-	// Head returns where the App's ref stands, without a request.
-	Head(app object.App) Head
-	// Tree returns the tree at a commit that Head has returned.
-	Tree(ctx context.Context, app object.App, commit string) (snapshot.Tree, error)
+// Chart is a chart as its repository or registry had it.
+type Chart struct {
+	Name, Version, Digest string
+	// Alone: there is no repository beside it.
+	Alone bool
 }
 
-// MovedError says that the ref moved on while a run was under way.
-type MovedError struct{ From, To string }
+// Other is a further repository.
+type Other struct{ Name, Commit, Ref string }
+
+// Source is what a run needs of Git, and of charts.
+type Source interface {
+	// Head returns where the App stands, without a request.
+	Head(app object.App) Head
+	// Tree returns the tree of a state that Head has returned.
+	Tree(ctx context.Context, app object.App, at At) (snapshot.Tree, error)
+}
+
+// MovedError says that a source moved on while a run was under way.
+type MovedError struct{ From, To At }
 
 func (e *MovedError) Error() string {
-	return fmt.Sprintf("the ref has moved on from %.8s to %.8s", e.From, e.To)
+	return fmt.Sprintf("a source has moved on, from %.8s %s to %.8s %s", e.From.Commit, e.From.Beside, e.To.Commit, e.To.Beside)
 }
 
 // Input is what a run depends on beside what it looks up.
@@ -53,11 +71,15 @@ type Input struct {
 	// Values are what the App's valuesFrom hold, or why that can't be told; it
 	// matters only to a chart.
 	Values    []helm.ValuesSource
+	Variables []Variables
 	ValuesErr error
 	// Progress is told, before a run that has a lot to do begins to do it, what
 	// it is about; it may be nil.
 	Progress func(*Outcome)
 }
+
+// Variables are what a ConfigMap or Secret defines.
+type Variables = desired.Variables
 
 // progressAfter is the number of objects from which on a run says what it is
 // about before it begins.

@@ -3,6 +3,7 @@ package render_test
 import (
 	"context"
 	"os"
+	"path"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -11,6 +12,7 @@ import (
 	"github.com/rogpeppe/go-internal/txtar"
 	"sigs.k8s.io/yaml"
 
+	"abide.dev/abide/api/v1alpha1"
 	"abide.dev/abide/internal/render"
 	"abide.dev/abide/internal/render/jsonnet"
 	"abide.dev/abide/internal/render/overlay"
@@ -18,45 +20,30 @@ import (
 	"abide.dev/abide/internal/snapshot/memtree"
 )
 
-// documented is an App as docs/rendering.md has it, as far as it says how to
-// render.
-type documented struct {
-	APIVersion string `json:"apiVersion"`
-	Kind       string `json:"kind"`
-	Metadata   struct{ Name, Namespace string }
-	Spec       struct {
-		Source struct{ Repo, Path string } `json:"source"`
-		Render struct {
-			overlay.Options `json:",inline"`
-			Jsonnet         *struct {
-				LibraryPaths []string
-				ExtVars      []variable
-				TLAs         []variable
-			} `json:"jsonnet"`
-			Substitute *struct{ Variables map[string]string } `json:"substitute"`
-		} `json:"render"`
-	} `json:"spec"`
-}
-
-type variable struct {
-	Name, Value string
-	Code        bool
-}
-
-func named(list []variable) map[string]jsonnet.Var {
-	out := map[string]jsonnet.Var{}
-	for _, v := range list {
-		out[v.Name] = jsonnet.Var{Value: v.Value, Code: v.Code}
+// requestOf is how an App of docs/rendering.md is rendered.
+func requestOf(app v1alpha1.App) render.Request {
+	r := app.Spec.Render
+	req := render.Request{Path: app.Spec.Source.Path, Overlay: &overlay.Options{
+		NamePrefix: r.NamePrefix, NameSuffix: r.NameSuffix, Labels: r.Labels, Annotations: r.Annotations,
+	}}
+	for _, p := range r.Patches {
+		req.Overlay.Patches = append(req.Overlay.Patches, overlay.Patch{Patch: p.Patch, Target: &overlay.Selector{Kind: p.Target.Kind, Name: p.Target.Name}})
 	}
-	return out
-}
-
-// request is what the controller makes of such an App.
-func (d documented) request() render.Request {
-	r := d.Spec.Render
-	req := render.Request{Path: d.Spec.Source.Path, Overlay: &r.Options}
+	for _, i := range r.Images {
+		req.Overlay.Images = append(req.Overlay.Images, overlay.Image{Name: i.Name, NewName: i.NewName, NewTag: i.NewTag, Digest: i.Digest})
+	}
+	for _, n := range r.Replicas {
+		req.Overlay.Replicas = append(req.Overlay.Replicas, overlay.Replica{Name: n.Name, Count: int64(n.Count)})
+	}
 	if j := r.Jsonnet; j != nil {
-		req.Jsonnet = &jsonnet.Options{LibraryPaths: j.LibraryPaths, ExtVars: named(j.ExtVars), TLAs: named(j.TLAs)}
+		req.Jsonnet = &jsonnet.Options{ExtVars: named(j.ExtVars), TLAs: named(j.TLAs)}
+		for _, p := range j.LibraryPaths {
+			if root, ok := strings.CutPrefix(p, "/"); ok {
+				req.Jsonnet.LibraryPaths = append(req.Jsonnet.LibraryPaths, root)
+			} else {
+				req.Jsonnet.LibraryPaths = append(req.Jsonnet.LibraryPaths, path.Join(req.Path, p))
+			}
+		}
 	}
 	if s := r.Substitute; s != nil {
 		req.Substitute = &substitute.Options{Variables: map[string]substitute.Variable{}}
@@ -65,6 +52,14 @@ func (d documented) request() render.Request {
 		}
 	}
 	return req
+}
+
+func named(list []v1alpha1.JsonnetVariable) map[string]jsonnet.Var {
+	out := map[string]jsonnet.Var{}
+	for _, v := range list {
+		out[v.Name] = jsonnet.Var{Value: v.Value, Code: v.Code != nil && *v.Code}
+	}
+	return out
 }
 
 // section returns what the page has below a heading, up to the next one.
@@ -79,7 +74,7 @@ func section(t *testing.T, page, heading string) string {
 }
 
 // appIn returns the App in a section.
-func appIn(t *testing.T, text string) documented {
+func appIn(t *testing.T, text string) v1alpha1.App {
 	t.Helper()
 	_, block, ok := strings.Cut(text, "\n    apiVersion: abide.dev/v1alpha1\n")
 	if !ok {
@@ -93,7 +88,7 @@ func appIn(t *testing.T, text string) documented {
 		}
 		lines.WriteString(line[4:])
 	}
-	var app documented
+	var app v1alpha1.App
 	if err := yaml.UnmarshalStrict([]byte(lines.String()), &app); err != nil {
 		t.Fatal(err)
 	}
@@ -129,7 +124,7 @@ func TestExamples(t *testing.T) {
 				}
 				files[f.Name] = string(f.Data)
 			}
-			tree, req := memtree.FromText(files), appIn(t, text).request()
+			tree, req := memtree.FromText(files), requestOf(appIn(t, text))
 			res, err := render.Render(context.Background(), tree, req)
 			alike(t, tree, req, res, err)
 			if err != nil {

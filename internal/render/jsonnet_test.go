@@ -152,7 +152,7 @@ func TestBadJsonnet(t *testing.T) {
 		"a secret in an error":       {nodes: one("error 'x' + std.extVar('password')"), options: secret, reason: fault.JsonnetFailed},
 		"a secret that is no object": {nodes: one("std.extVar('password')"), options: secret, reason: fault.InvalidObject},
 		"no such import":             {nodes: one("\nimport 'nothing.libsonnet'"), reason: fault.PathNotFound, says: []string{"app/m.jsonnet:2: ", "nothing.libsonnet"}},
-		"a vendored library":         {nodes: with("import 'l/l.libsonnet'", "vendor/l/l.libsonnet", memtree.File("{}")), reason: fault.PathNotFound, says: []string{"add that to spec.render.jsonnet.libraryPaths"}},
+		"a vendored library":         {nodes: with("import 'l/l.libsonnet'", "vendor/l/l.libsonnet", memtree.File("{}")), reason: fault.PathNotFound, says: []string{"add /vendor to spec.render.jsonnet.libraryPaths"}},
 		"above the root":             {nodes: one("importstr '../../etc/passwd'"), reason: fault.EscapesRepository},
 		"an absolute path":           {nodes: one("importstr '/etc/passwd'"), reason: fault.EscapesRepository},
 		"a library path above":       {nodes: one("{}"), options: &jsonnet.Options{LibraryPaths: []string{"../lib"}}, reason: fault.EscapesRepository},

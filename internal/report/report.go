@@ -81,6 +81,15 @@ func Source(h *pipeline.Head) v1alpha1.SourceStatus {
 		s.Date = &d
 	}
 	s.Revision = Revision(h.Ref, h.Commit)
+	if c := h.Chart; c != nil {
+		s.Chart, s.ChartDigest = shorten(strings.TrimSpace(c.Name+" "+c.Version)), c.Digest
+		if c.Alone {
+			s.Commit, s.Revision = "", s.Chart
+		}
+	}
+	for _, o := range h.Others {
+		s.Others = append(s.Others, v1alpha1.NamedRevision{Name: o.Name, Commit: o.Commit, Revision: Revision(o.Ref, o.Commit)})
+	}
 	return s
 }
 
@@ -179,7 +188,7 @@ func Event(out *pipeline.Outcome) (reason, message string, warning bool) {
 	}
 	at := ""
 	if out.Head.Commit != "" {
-		at = " at " + Revision(out.Head.Ref, out.Head.Commit)
+		at = " at " + Source(&out.Head).Revision
 	}
 	return reason, shorten(strings.Join(parts, ", ") + at), false
 }

@@ -117,7 +117,7 @@ func TestConditions(t *testing.T) {
 func inSync() *pipeline.Outcome {
 	return &pipeline.Outcome{
 		State: v1alpha1.StateInSync, Reason: "InSync", Message: "as Git says", Desired: "hash1", Complete: true, Renderer: "kustomize",
-		Head: pipeline.Head{Commit: "1111111111", Ref: "refs/heads/main", Author: "A <a@example.com>", Subject: "one", Date: now.Time},
+		Head: pipeline.Head{At: pipeline.At{Commit: "1111111111"}, Ref: "refs/heads/main", Author: "A <a@example.com>", Subject: "one", Date: now.Time},
 	}
 }
 
@@ -166,7 +166,7 @@ func TestSource(t *testing.T) {
 		t.Errorf("%q, %q", first.DesiredHash, first.AppliedHash)
 	}
 	same := inSync()
-	same.Head = pipeline.Head{Commit: "2222222222", Ref: "refs/heads/main", Subject: "two"}
+	same.Head = pipeline.Head{At: pipeline.At{Commit: "2222222222"}, Ref: "refs/heads/main", Subject: "two"}
 	if diff := cmp.Diff(first, Status(web, first, same, sum, later)); diff != "" {
 		t.Errorf("a commit that leaves the App as it was is noted: %s", diff)
 	}
@@ -260,7 +260,7 @@ func TestEvent(t *testing.T) {
 		}
 		return out
 	}
-	head := pipeline.Head{Commit: "1234567890", Ref: "refs/heads/main"}
+	head := pipeline.Head{At: pipeline.At{Commit: "1234567890"}, Ref: "refs/heads/main"}
 	failure := errors.New("no")
 	tests := map[string]struct {
 		out             pipeline.Outcome

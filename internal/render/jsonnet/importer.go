@@ -157,7 +157,7 @@ func (i *importer) notFound(here, p string) error {
 	for dir := here; ; dir = path.Dir(dir) {
 		vendor := path.Join(dir, vendorDir)
 		if _, _, err := i.tree.Resolve(path.Join(vendor, p)); err == nil {
-			return e.WithHint("it is in %s: add that to spec.render.jsonnet.libraryPaths", vendor)
+			return e.WithHint("it is in %s: add /%s to spec.render.jsonnet.libraryPaths", vendor, vendor)
 		}
 		if dir == "." || dir == "/" {
 			break

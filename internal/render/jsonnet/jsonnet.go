@@ -124,7 +124,7 @@ func (r *Renderer) variables() error {
 		if _, err := snapshot.Clean(p); err != nil {
 			e := fault.New(fault.EscapesRepository, "", 0, "spec.render.jsonnet.libraryPaths has %q, which leads out of the repository", clip(p))
 			e.Err = err
-			return e.WithHint("name a folder by its path from the root of the repository")
+			return e.WithHint("name a folder by its path from source.path, or with a slash from the root of the repository")
 		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(r.opts.ExtVars)) {

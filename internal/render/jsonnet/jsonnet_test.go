@@ -107,7 +107,7 @@ func TestErrors(t *testing.T) {
 		"itself":                {files: map[string]string{"m.jsonnet": "{ a: $ }"}, reason: fault.JsonnetFailed, says: []string{"m.jsonnet", "needs itself"}},
 		"itself in an array":    {files: map[string]string{"m.jsonnet": "local a = [a]; a"}, reason: fault.JsonnetFailed},
 		"import":                {files: map[string]string{"m.jsonnet": "\nimport 'x.libsonnet'"}, reason: fault.PathNotFound, says: []string{"m.jsonnet:2: ", "libraryPaths"}},
-		"vendored":              {files: map[string]string{"m.jsonnet": "import 'k/x.libsonnet'", "vendor/k/x.libsonnet": "1"}, reason: fault.PathNotFound, says: []string{"it is in vendor: add that to"}},
+		"vendored":              {files: map[string]string{"m.jsonnet": "import 'k/x.libsonnet'", "vendor/k/x.libsonnet": "1"}, reason: fault.PathNotFound, says: []string{"it is in vendor: add /vendor to"}},
 		"import of import":      {files: map[string]string{"m.jsonnet": "import 'd/a.libsonnet'", "d/a.libsonnet": "{\nx: import '../b.libsonnet'\n}"}, reason: fault.PathNotFound, says: []string{"d/a.libsonnet:2: "}},
 		"a string":              {files: map[string]string{"m.jsonnet": "std.manifestYamlDoc({})"}, reason: fault.InvalidObject, says: []string{"m.jsonnet", "a string"}},
 		"a number in a map":     {files: map[string]string{"m.jsonnet": "{ web: [{}, { port: 80 }] }"}, reason: fault.InvalidObject, says: []string{"web[1].port", "a number", "::"}},
