@@ -254,7 +254,7 @@ func (r *renderer) decode(real, shown string) (decoded, error) {
 	if err != nil {
 		return d, fault.FromTree(shown, err)
 	}
-	if r.fresh += int64(len(b)); r.small && r.fresh > smallBytes {
+	if r.fresh += int64(len(b)); r.small && r.fresh > r.most {
 		return d, errNotSmall
 	}
 	d = decoded{hash: hash, size: int64(len(b))}

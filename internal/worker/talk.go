@@ -273,6 +273,9 @@ func (e *ShortageError) Error() string { return e.text }
 // Reason is fit for a condition.
 func (e *ShortageError) Reason() string { return fault.RenderOutOfMemory }
 
+// Later tells that nothing is wrong with what was to be rendered.
+func (e *ShortageError) Later() bool { return true }
+
 func (t *talk) shortage(why *ending) error {
 	if why == nil {
 		return &ShortageError{t.req.Path + ": the system ended its render, which it does when memory is short; it is tried again"}
