@@ -236,6 +236,10 @@ func (r *renderer) file(real, shown string) error {
 		r.res.manifests[shown] = d
 	}
 	r.res.Ignored = append(r.res.Ignored, d.ignored...)
+	if len(r.res.Ignored) > r.req.Limits.Objects {
+		return fault.New(fault.TooManyObjects, shown, 0, "with it there is more than %d times something that is no Kubernetes object", r.req.Limits.Objects).
+			WithHint("name in .abideignore what is no manifest, or split the folder into several Apps")
+	}
 	return r.add(shown, d.objects)
 }
 
