@@ -27,7 +27,6 @@ func (s scenario) probe(i int) (app, object int) {
 var scenarios = []scenario{
 	{name: "1 App × 200 ConfigMaps", shape: manifests{200}, apps: 1, probes: 5, idle: 10 * time.Second, quick: true},
 	{name: "50 Apps × 10 in a Kustomize monorepo", shape: overlays{10}, apps: 50, probes: 5, idle: 10 * time.Second, quick: true},
-	{name: "20 Apps × 4 from one library chart", shape: library{4}, apps: 20, probes: 5, idle: 5 * time.Second, quick: true},
 
 	{name: "1 App × 1,000 ConfigMaps", shape: manifests{1000}, apps: 1, probes: 20, idle: 20 * time.Second},
 	{name: "100 Apps × 10 in a Kustomize monorepo", shape: overlays{10}, apps: 100, probes: 20, idle: 20 * time.Second},
