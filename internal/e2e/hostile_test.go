@@ -73,6 +73,8 @@ func hostileApps(addr, own string, victim object.App) map[string]hostileApp {
 		"import":       {files: map[string]string{"m.jsonnet": "importstr '/etc/passwd'"}, reasons: []string{"EscapesRepository"}},
 		"loop-of-link": {links: map[string]string{"a.yaml": "a.yaml"}, reasons: []string{"LinkLoop"}},
 
+		"odd-name": {files: map[string]string{"\xff\x1b]0;x\x07.yaml": "{"}, reasons: []string{"InvalidYAML"}},
+
 		"plugin":    {files: plugin("apiVersion: team.example.com/v1\nkind: ExecMe\nmetadata: {name: x}\nargsOneLiner: x\n"), reasons: []string{"PluginNotAllowed"}},
 		"function":  {files: function("exec: {path: /bin/sh}"), reasons: []string{"PluginNotAllowed"}},
 		"container": {files: function("container: {image: x, network: true}"), reasons: []string{"PluginNotAllowed"}},

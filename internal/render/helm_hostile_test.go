@@ -112,6 +112,8 @@ func TestHostileCharts(t *testing.T) {
 		"an absolute link":            {map[string]memtree.Node{"app/Chart.yaml": memtree.File(chartYAML), "app/values.yaml": memtree.Link("/etc/passwd")}, helm.Options{}, render.Limits{}, fault.EscapesRepository},
 		"a link that is a loop":       {map[string]memtree.Node{"app/Chart.yaml": memtree.File(chartYAML), "app/templates/a": memtree.Link("..")}, helm.Options{}, render.Limits{}, fault.LinkLoop},
 		"values by a link out":        {map[string]memtree.Node{"app/Chart.yaml": memtree.File(chartYAML), "v.yaml": memtree.Link("../v.yaml")}, helm.Options{ValuesFiles: []helm.ValuesFile{{Path: "v.yaml"}}}, render.Limits{}, fault.EscapesRepository},
+		"values above the root":       {with(nil), helm.Options{ValuesFiles: []helm.ValuesFile{{Path: "app/../../v.yaml"}}}, render.Limits{}, fault.EscapesRepository},
+		"values of the machine":       {with(nil), helm.Options{ValuesFiles: []helm.ValuesFile{{Path: "/etc/passwd"}}}, render.Limits{}, fault.EscapesRepository},
 		"values of Git's own":         {map[string]memtree.Node{"app/Chart.yaml": memtree.File(chartYAML), ".git/config": memtree.File("a: b")}, helm.Options{ValuesFiles: []helm.ValuesFile{{Path: ".git/config"}}}, render.Limits{}, fault.ForbiddenPath},
 		"a large ignore file":         {with(map[string]string{".helmignore": strings.Repeat("a\n", 2000)}), helm.Options{}, render.Limits{}, fault.InvalidIgnoreFile},
 		"a long ignore pattern":       {with(map[string]string{".helmignore": strings.Repeat("[", 1000)}), helm.Options{}, render.Limits{}, fault.InvalidIgnoreFile},

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -170,6 +171,33 @@ func TestHostileInput(t *testing.T) {
 				t.Errorf("the error has %d bytes", len(e.Error()))
 			}
 		})
+	}
+}
+
+// TestHostileNames has files with names that Git allows and that are no text, or
+// are too much of it: the error that names them says what is wrong with the file.
+func TestHostileNames(t *testing.T) {
+	for why, name := range map[string]string{
+		"no UTF-8": "\xff\xfe", "a new line": "a\nb", "a sequence for terminals": "\x1b]0;x\x07", "from right to left": "\u202egnp",
+		"a name that is long": strings.Repeat("x", 3000), "a backslash": `..\..\x`, "a drive": "c:", "a device": "nul", "a space": " ", "a variable": "${HOME}",
+	} {
+		for kind, files := range map[string]map[string]string{
+			"a manifest":   {"app/" + name + ".yaml": "{"},
+			"a folder":     {"app/" + name + "/a.yaml": "{"},
+			"a Jsonnet":    {"app/" + name + ".jsonnet": "{"},
+			"a template":   {"app/Chart.yaml": chartYAML, "app/templates/" + name + ".yaml": "{{"},
+			"of a chart":   {"app/Chart.yaml": chartYAML, "app/charts/" + name + "/Chart.yaml": "{"},
+			"a kustomized": {"app/kustomization.yaml": "resources: [" + strconv.Quote(strings.ToValidUTF8(name, "x")) + "]", "app/" + strings.ToValidUTF8(name, "x"): "{"},
+		} {
+			t.Run(kind+", "+why, func(t *testing.T) {
+				tree, req := memtree.FromText(files), render.Request{Path: "app"}
+				res, err := render.Render(context.Background(), tree, req)
+				alike(t, tree, req, res, err)
+				if e := wantAny(t, err); len(e.Error()) > 16<<10 {
+					t.Errorf("the error has %d bytes", len(e.Error()))
+				}
+			})
+		}
 	}
 }
 
