@@ -2,6 +2,8 @@ package render_test
 
 import (
 	"context"
+	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -33,6 +35,7 @@ func endless() map[string]map[string]memtree.Node {
 		"helm: a value in itself":             template("v: {{ $d := dict }}{{ $_ := set $d \"d\" $d }}{{ print $d }}"),
 		"helm: the values in themselves":      template("v: {{ $_ := set .Values \"v\" .Values }}{{ mergeOverwrite .Values (deepCopy .Values) | toYaml }}"),
 		"helm: a template that is its own":    with(template("v: {{ tpl .Values.t . }}"), "values.yaml", "t: '{{ tpl .Values.t . }}'"),
+		"helm: a schema that multiplies":      with(template("v: x"), "values.schema.json", schemas(60)),
 		"helm: an include in what tpl has":    with(template("v: x"), "templates/b.yaml", "{{ define \"x\" }}{{ tpl \"{{ include \\\"x\\\" . }}\" . }}{{ end }}{{ include \"x\" . }}"),
 		"jsonnet: calls that never end":       jsonnet("local f(x) = f(x + 1) tailstrict; f(0)"),
 		"jsonnet: calls in calls":             jsonnet("local f(x) = f(x + 1) tailstrict; local g(x) = [f(x), g(x + 1) tailstrict]; g(0)"),
@@ -42,6 +45,17 @@ func endless() map[string]map[string]memtree.Node {
 		"jsonnet: a list of lists":            jsonnet("[[x, y, z] for x in std.range(1, 10000) for y in std.range(1, 10000) for z in std.range(1, 10000)]"),
 		"jsonnet: objects in objects":         jsonnet("local f(n) = if n == 0 then 'x' else {a: f(n - 1), b: f(n - 1), c: f(n - 1)}; std.length(std.toString(f(60)))"),
 	}
+}
+
+// schemas is a JSON schema of which each part needs the next twice.
+func schemas(n int) string {
+	var b strings.Builder
+	b.WriteString(`{"$ref": "#/$defs/s0", "$defs": {`)
+	for i := range n {
+		fmt.Fprintf(&b, `"s%d": {"allOf": [{"$ref": "#/$defs/s%d"}, {"$ref": "#/$defs/s%d"}]}, `, i, i+1, i+1)
+	}
+	fmt.Fprintf(&b, `"s%d": {"type": "object"}}}`, n)
+	return b.String()
 }
 
 // TestWithoutEnd wants each to end in an error that says what it took too much

@@ -2,10 +2,12 @@ package render_test
 
 import (
 	"context"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"abide.dev/abide/internal/render"
 	"abide.dev/abide/internal/render/fault"
@@ -156,5 +158,35 @@ func TestLinksLeadNowhere(t *testing.T) {
 				}
 			})
 		}
+	}
+}
+
+// TestLinksThatMultiply has folders that each have two links to the next one, so
+// that there are more ways than anybody can go, and no loop.
+func TestLinksThatMultiply(t *testing.T) {
+	lattice := func(in string, leaf memtree.Node) map[string]memtree.Node {
+		nodes := map[string]memtree.Node{in + "/a": memtree.Link(strings.Repeat("../", strings.Count(in, "/")+1) + "l00"), "l60/x": leaf}
+		for i := range 60 {
+			for _, side := range []string{"a", "b"} {
+				nodes[fmt.Sprintf("l%02d/%s", i, side)] = memtree.Link(fmt.Sprintf("../l%02d", i+1))
+			}
+		}
+		return nodes
+	}
+	chart := lattice("app/files", memtree.File("x"))
+	chart["app/Chart.yaml"] = memtree.File(chartYAML)
+	large := lattice("app/files", memtree.File(strings.Repeat("x", 1<<20)))
+	large["app/Chart.yaml"] = memtree.File(chartYAML)
+	for name, nodes := range map[string]map[string]memtree.Node{
+		"manifests": lattice("app", memtree.File("x")), "a chart": chart, "a chart, with a large file": large,
+	} {
+		t.Run(name, func(t *testing.T) {
+			tree, req := memtree.New(nodes), render.Request{Path: "app"}
+			ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+			defer cancel()
+			res, err := render.Render(ctx, tree, req)
+			alike(t, tree, req, res, err)
+			wantReason(t, err, fault.TooLarge)
+		})
 	}
 }
