@@ -19,7 +19,6 @@ import (
 type hostileApp struct {
 	files  map[string]string // below the folder of the App
 	links  map[string]string
-	path   string // the folder of the App, if it is another
 	change func(*v1alpha1.App)
 	// reasons are what it may end in, and says what the message has.
 	reasons []string
@@ -97,6 +96,9 @@ func hostileApps(addr, own string, victim object.App) map[string]hostileApp {
 // its Apps ends in an error of its own, while another tenant's App gets its
 // commits. Nothing is reached, nothing is run, nothing is left over.
 func TestHostile(t *testing.T) {
+	if testing.Short() {
+		t.Skip("what never ends takes a minute")
+	}
 	w := newWorld(t)
 	red, blue := w.sandbox.Namespace(t), w.sandbox.Namespace(t)
 	w.asInstalled()

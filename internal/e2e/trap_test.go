@@ -57,6 +57,16 @@ func newTrap(t *testing.T) *trap {
 			c.Close()
 		}
 	}()
+	c, err := net.Dial("tcp", tr.addr)
+	must(t, err)
+	c.Close()
+	eventually(t, "the listener notices a connection", func() error {
+		if tr.connects.Load() != 1 {
+			return errors.New("it has not")
+		}
+		return nil
+	})
+	tr.connects.Store(0)
 	return tr
 }
 
@@ -75,7 +85,7 @@ func (tr *trap) around(start func()) {
 	os.Setenv("PATH", old)
 }
 
-// process is what the system says of one.
+// procStat is what the system says of a process.
 type procStat struct {
 	pid, parent int
 	ticks       int // of processor time
