@@ -122,9 +122,14 @@ func TestHostile(t *testing.T) {
 
 	trap.around(w.run)
 	app := w.app(victim.Name, "app", blue, inNamespace(blue), func(a *v1alpha1.App) { a.Spec.Source.Repo = goodURL })
+	goesLive := func(value string) {
+		t.Helper()
+		good.Write(map[string]string{"app/a.yaml": configMap("good", value)}).Commit(value)
+		w.refresh(app)
+		w.has(blue, "good", value)
+		trap.check(w.abide)
+	}
 	w.has(blue, "good", "0")
-	endless := w.app("never", "never", red, inNamespace(red))
-	eventually(t, "a worker is busy with what never ends", func() error { return trap.busy(w.abide) })
 	apps := map[string]*v1alpha1.App{}
 	for name, h := range hostile {
 		apps[name] = w.app(name, name, red, inNamespace(red), func(a *v1alpha1.App) {
@@ -135,10 +140,7 @@ func TestHostile(t *testing.T) {
 	}
 	forged := w.app("forged", "forged", red, inNamespace(red))
 	for i := range 3 {
-		good.Write(map[string]string{"app/a.yaml": configMap("good", fmt.Sprint("among ", i))}).Commit("more")
-		w.refresh(app)
-		w.has(blue, "good", fmt.Sprint("among ", i))
-		trap.check(w.abide)
+		goesLive(fmt.Sprint("among ", i))
 	}
 	for name, h := range hostile {
 		w.ends(apps[name], h)
@@ -147,13 +149,14 @@ func TestHostile(t *testing.T) {
 	if cm := w.find(red, "forged"); cm == nil || cm.Annotations[v1alpha1.AnnotationOwner] != red+"/forged" {
 		t.Errorf("the object with forged marks is %+v", cm)
 	}
-	good.Write(map[string]string{"app/a.yaml": configMap("good", "after")})
-	commit := good.Commit("more")
-	w.refresh(app)
-	w.has(blue, "good", "after")
-	w.ready(app, commit)
+	endless := w.app("never", "never", red, inNamespace(red))
+	eventually(t, "a worker is busy with what never ends", func() error { return trap.busy(w.abide) })
+	for i := range 3 {
+		goesLive(fmt.Sprint("meanwhile ", i))
+	}
 	w.ends(endless, never)
-
+	goesLive("after")
+	w.ready(app, good.Head("main"))
 	trap.check(w.abide)
 	w.abide.stop()
 	eventually(t, "nothing is left of the controller", trap.left)
