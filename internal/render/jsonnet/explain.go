@@ -113,10 +113,10 @@ func (r *Renderer) hint(msg string) string {
 		return "set it in spec.render.jsonnet.extVars" + near(name, r.opts.ExtVars)
 	}
 	if name, ok := strings.CutPrefix(msg, "Missing argument: "); ok {
-		return "set it in spec.render.jsonnet.topLevelArguments, if the file is a function" + near(name, r.opts.TLAs)
+		return "set it in spec.render.jsonnet.tlas, if the file is a function" + near(name, r.opts.TLAs)
 	}
 	if strings.HasPrefix(msg, "function has no parameter ") {
-		return "spec.render.jsonnet.topLevelArguments are given to every file that is a function"
+		return "spec.render.jsonnet.tlas are given to every file that is a function"
 	}
 	switch {
 	case strings.HasPrefix(msg, "max stack frames exceeded"):

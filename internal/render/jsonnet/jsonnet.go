@@ -141,14 +141,14 @@ func (r *Renderer) variables() error {
 	for _, name := range slices.Sorted(maps.Keys(r.opts.TLAs)) {
 		v := r.opts.TLAs[name]
 		if !identifier.MatchString(name) {
-			return fault.New(fault.JsonnetFailed, "", 0, "spec.render.jsonnet.topLevelArguments has %q, and no parameter of a function can have that name", clip(name)).
+			return fault.New(fault.JsonnetFailed, "", 0, "spec.render.jsonnet.tlas has %q, and no parameter of a function can have that name", clip(name)).
 				WithHint("use letters, digits and _")
 		}
 		if !v.Code {
 			r.vm.TLAVar(name, v.Value)
 			continue
 		}
-		if err := r.code("topLevelArguments", name, v); err != nil {
+		if err := r.code("tlas", name, v); err != nil {
 			return err
 		}
 		r.vm.TLACode(name, v.Value)

@@ -101,7 +101,7 @@ func TestErrors(t *testing.T) {
 		"error":                 {files: map[string]string{"m.jsonnet": "(import 'l.libsonnet').f(0)", "l.libsonnet": "{\n  f(x)::\n    if x < 1 then error 'too few replicas' else x }"}, reason: fault.JsonnetFailed, says: []string{"l.libsonnet:3: ", "too few replicas"}},
 		"assertion":             {files: map[string]string{"m.jsonnet": "{ n:: 0,\n assert self.n > 0 : 'n must be positive', a: 1 }"}, reason: fault.JsonnetFailed, says: []string{"m.jsonnet:", "n must be positive"}},
 		"extVar":                {files: map[string]string{"m.jsonnet": "{ a:\n std.extVar('relpicas') }"}, opts: Options{ExtVars: map[string]Var{"replicas": {Value: "1"}, "image": {Value: "x"}}}, reason: fault.JsonnetFailed, says: []string{"m.jsonnet:2: ", "spec.render.jsonnet.extVars", "there is replicas"}},
-		"argument":              {files: map[string]string{"m.jsonnet": "function(name) {}"}, reason: fault.JsonnetFailed, says: []string{"m.jsonnet", "name", "spec.render.jsonnet.topLevelArguments"}},
+		"argument":              {files: map[string]string{"m.jsonnet": "function(name) {}"}, reason: fault.JsonnetFailed, says: []string{"m.jsonnet", "name", "spec.render.jsonnet.tlas"}},
 		"function":              {files: map[string]string{"m.jsonnet": "{ f(x): x }"}, reason: fault.JsonnetFailed, says: []string{"m.jsonnet", "hide it with ::"}},
 		"ends nowhere":          {files: map[string]string{"m.jsonnet": "local f(x) = 1 + f(x);\nf(1)"}, reason: fault.JsonnetFailed, says: []string{"m.jsonnet:1: ", "needs itself"}},
 		"itself":                {files: map[string]string{"m.jsonnet": "{ a: $ }"}, reason: fault.JsonnetFailed, says: []string{"m.jsonnet", "needs itself"}},
@@ -381,7 +381,7 @@ func FuzzScan(f *testing.F) {
 		}
 		var r Renderer
 		r.imports = newImporter(nil, ".", nil)
-		_ = r.code("topLevelArguments", "x", Var{Value: code, Code: true})
+		_ = r.code("tlas", "x", Var{Value: code, Code: true})
 	})
 }
 
