@@ -67,6 +67,11 @@ func newTrap(t *testing.T) *trap {
 		return nil
 	})
 	tr.connects.Store(0)
+	exec.Command(filepath.Join(tr.dir, "curl"), tr.addr).Run() // it says that it failed
+	if b, err := os.ReadFile(tr.log); err != nil || string(b) != "curl "+tr.addr+"\n" {
+		t.Fatalf("a decoy that was run left %q, %v", b, err)
+	}
+	must(t, os.Remove(tr.log))
 	return tr
 }
 
@@ -157,6 +162,10 @@ func (tr *trap) check(p *process) {
 		tr.children = append(tr.children, c.pid)
 		if !strings.Contains(c.args, "internal-render") && !strings.Contains(c.args, "git") {
 			tr.t.Errorf("it runs %q", c.args)
+		}
+		// One that has ended meanwhile, or hides what it has, tells nothing.
+		if env, _ := os.ReadFile(fmt.Sprintf("/proc/%d/environ", c.pid)); bytes.Contains(env, []byte(bait)) {
+			tr.t.Errorf("%q has the environment of the controller", c.args)
 		}
 	}
 	if n := tr.connects.Load(); n > 0 {
