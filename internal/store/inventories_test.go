@@ -560,3 +560,32 @@ func TestLearn(t *testing.T) {
 		t.Errorf("writes %v, left %v", w, s.Learnt(webApp))
 	}
 }
+
+// TestAppsNamedAsParts: a part is named after its App with a number, and an App
+// may be named like that too. Nobody's entries become another's.
+func TestAppsNamedAsParts(t *testing.T) {
+	a := newAPI(t)
+	s := New(a)
+	apps := []string{"web", "web-0", "web-1", "web-0-0", "web-00", "0"}
+	for _, name := range apps {
+		app := &v1alpha1.App{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: name}}
+		if err := s.Write(t.Context(), app, []v1alpha1.InventoryEntry{entry("of-"+name, "1")}, nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	// A copy under the name of a part that there is not.
+	forged := &v1alpha1.Inventory{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "web-0-9"}, App: "web", Entries: []v1alpha1.InventoryEntry{entry("forged", "1")}}
+	if err := a.WithWatch.Create(t.Context(), forged); err != nil {
+		t.Fatal(err)
+	}
+	again := New(a)
+	if err := again.Load(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range apps {
+		got := again.Entries(object.App{Namespace: "shop", Name: name})
+		if len(got) != 1 || got[key("of-"+name)] == nil {
+			t.Errorf("App %s owns %v", name, got)
+		}
+	}
+}

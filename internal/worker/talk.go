@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"regexp"
+	"strings"
 	"time"
 
 	"abide.dev/abide/internal/render"
@@ -298,8 +299,11 @@ func (t *talk) crashed() error {
 	if line == "" {
 		line = c.cmd.ProcessState.String()
 	}
-	return fault.New(fault.RendererCrashed, t.req.Path, 0, "the renderer crashed: %s", cutLine(line)).
-		WithHint("this is a fault of the renderer: report it with the files that cause it")
+	e := fault.New(fault.RendererCrashed, t.req.Path, 0, "the renderer crashed: %s", cutLine(line))
+	if strings.Contains(line, "stack overflow") || strings.Contains(line, "goroutine stack exceeds") {
+		return e.WithHint("look for a template or a function that calls itself, or a value that contains itself")
+	}
+	return e.WithHint("this is a fault of the renderer: report it with the files that cause it")
 }
 
 // cutLine bounds what is shown of a crash.
