@@ -124,6 +124,10 @@ var codeForm = regexp.MustCompile(`^[A-Z_]{1,40}$`)
 // userinfo matches credentials in any URL.
 var userinfo = regexp.MustCompile(`([A-Za-z][A-Za-z0-9+.-]*://)[^/@\s'"]+@`)
 
+// ownAddress matches the near end of a connection. It is another each time, and
+// an error that stays should be the same.
+var ownAddress = regexp.MustCompile(`\S+:[0-9]+->`)
+
 // said is the text of a cause, without URLs, secrets and whatever a terminal
 // would obey.
 func (c *client) said(err error) string {
@@ -136,6 +140,7 @@ func (c *client) said(err error) string {
 		text = strings.ReplaceAll(text, secret, "[redacted]")
 	}
 	text = userinfo.ReplaceAllString(text, "$1")
+	text = ownAddress.ReplaceAllString(text, "")
 	const most = 300
 	if len(text) > most {
 		text = text[:most] + "…"

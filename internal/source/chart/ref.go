@@ -1,7 +1,7 @@
 package chart
 
 import (
-	"fmt"
+	"cmp"
 	"net"
 	"net/netip"
 	"net/url"
@@ -45,13 +45,14 @@ type Revision struct {
 	URL string `json:"url"`
 }
 
-// String is what a person would call it.
+// String is what a person would call it: "cert-manager 1.16.2", or, where no
+// version is known, "cert-manager sha256:0123456789ab". The zero Revision is "".
 func (r Revision) String() string {
-	v := r.Version
-	if v == "" {
-		v = "without a version"
+	if r == (Revision{}) {
+		return ""
 	}
-	return fmt.Sprintf("%s %s (%.19s)", r.Name, v, r.Digest)
+	const short = len("sha256:") + 12
+	return r.Name + " " + cmp.Or(r.Version, r.Digest[:min(short, len(r.Digest))])
 }
 
 // target is a Ref that was understood.

@@ -117,3 +117,20 @@ func TestDockerConfig(t *testing.T) {
 		}
 	}
 }
+
+func TestRevisionString(t *testing.T) {
+	digest := "sha256:" + strings.Repeat("0123456789", 7)[:64]
+	for _, tt := range []struct {
+		rev  Revision
+		want string
+	}{
+		{Revision{Name: "web", Version: "1.16.2", Digest: digest, URL: "https://x.example/?s3cret"}, "web 1.16.2"},
+		{Revision{Name: "web", Digest: digest}, "web sha256:012345678901"},
+		{Revision{Name: "web", Digest: "sha256"}, "web sha256"},
+		{Revision{}, ""},
+	} {
+		if got := tt.rev.String(); got != tt.want {
+			t.Errorf("%q, want %q", got, tt.want)
+		}
+	}
+}

@@ -299,7 +299,7 @@ func (s *Store) resolveOCI(ctx context.Context, st *state, t target, c Credentia
 		}
 		reference, version = tagOf(o.version), o.version
 	}
-	value, err := s.ask(ctx, st, "manifest "+reference, s.limits.IndexTime, func(ctx context.Context) (any, error) {
+	value, err := s.ask(ctx, st, "manifest "+reference, s.limits.IndexTime, func(ctx context.Context, _ int) (any, error) {
 		return s.revisionOf(ctx, t, c, reference)
 	})
 	if errors.Is(err, errNoManifest) {
@@ -325,7 +325,7 @@ func (s *Store) resolveOCI(ctx context.Context, st *state, t target, c Credentia
 }
 
 func (s *Store) tags(ctx context.Context, st *state, t target, c Credentials) ([]offer, error) {
-	value, err := s.ask(ctx, st, "tags", s.limits.IndexTime, func(ctx context.Context) (any, error) {
+	value, err := s.ask(ctx, st, "tags", s.limits.IndexTime, func(ctx context.Context, _ int) (any, error) {
 		cl, err := s.client(t, c)
 		if err != nil {
 			return nil, err

@@ -28,8 +28,7 @@ func (s *Store) resolveHTTP(ctx context.Context, st *state, t target, c Credenti
 	idx, offers, err := s.offers(ctx, st, t, c)
 	if errors.Is(err, errDamaged) {
 		// The cache on disk went, or was hurt. It is asked for as if it was new.
-		st.setIndex(nil)
-		st.expire()
+		st.dropIndex()
 		s.cache.remove(st.metaFile())
 		idx, offers, err = s.offers(ctx, st, t, c)
 	}
@@ -57,8 +56,8 @@ func (s *Store) resolveHTTP(ctx context.Context, st *state, t target, c Credenti
 
 // offers returns the versions of a chart, newest first.
 func (s *Store) offers(ctx context.Context, st *state, t target, c Credentials) (*index, []offer, error) {
-	value, err := s.ask(ctx, st, "index", s.limits.IndexTime, func(ctx context.Context) (any, error) {
-		return s.refresh(ctx, st, t, c)
+	value, err := s.ask(ctx, st, "index", s.limits.IndexTime, func(ctx context.Context, round int) (any, error) {
+		return s.refresh(ctx, st, t, c, round)
 	})
 	if err != nil {
 		return nil, nil, err
@@ -135,8 +134,8 @@ func invalidIndex(t target, err error) error {
 }
 
 // refresh asks for the index, with what is known of the one at hand.
-func (s *Store) refresh(ctx context.Context, st *state, t target, c Credentials) (*index, error) {
-	meta := s.load(st, t)
+func (s *Store) refresh(ctx context.Context, st *state, t target, c Credentials, round int) (*index, error) {
+	meta := s.load(st, t, round)
 	cl, err := s.client(t, c)
 	if err != nil {
 		return nil, err
@@ -161,19 +160,19 @@ func (s *Store) refresh(ctx context.Context, st *state, t target, c Credentials)
 	defer resp.Body.Close()
 	switch {
 	case resp.StatusCode == http.StatusNotModified && known != nil:
-		return known, nil
+		return st.setIndex(known, round), nil
 	case resp.StatusCode == http.StatusNotFound, resp.StatusCode == http.StatusGone:
 		return nil, errorf(RepositoryNotFound, t.repo(), "check the URL: it is that of the folder that has an index.yaml",
 			"there is no index.yaml")
 	case resp.StatusCode != http.StatusOK:
 		return nil, cl.status(resp.StatusCode, nil)
 	}
-	return s.takeIndex(ctx, cl, st, t, meta, resp)
+	return s.takeIndex(ctx, cl, st, t, meta, resp, round)
 }
 
 // load makes the index on disk the one at hand, if there is one and none in
 // memory, and returns what is known of it.
-func (s *Store) load(st *state, t target) indexMeta {
+func (s *Store) load(st *state, t target, round int) indexMeta {
 	var meta indexMeta
 	f, err := s.cache.open(st.metaFile(), maxHeader*4)
 	if err != nil {
@@ -203,13 +202,15 @@ func (s *Store) load(st *state, t target) indexMeta {
 		return indexMeta{}
 	}
 	idx.digest = meta.Digest
-	st.setIndex(idx)
+	if st.setIndex(idx, round) != idx {
+		return indexMeta{}
+	}
 	s.states.grew()
 	return meta
 }
 
 // takeIndex reads an index that came, and keeps it.
-func (s *Store) takeIndex(ctx context.Context, cl *client, st *state, t target, before indexMeta, resp *http.Response) (*index, error) {
+func (s *Store) takeIndex(ctx context.Context, cl *client, st *state, t target, before indexMeta, resp *http.Response, round int) (*index, error) {
 	w, err := s.cache.create()
 	if err != nil {
 		return nil, err
@@ -232,6 +233,9 @@ func (s *Store) takeIndex(ctx context.Context, cl *client, st *state, t target, 
 	idx := known
 	if known != nil && known.digest == digest {
 		w.discard()
+		if newer := st.setIndex(known, round); newer != known {
+			return newer, nil
+		}
 	} else {
 		if _, err = w.file.Seek(0, io.SeekStart); err == nil {
 			idx, err = readIndex(w.file)
@@ -244,7 +248,12 @@ func (s *Store) takeIndex(ctx context.Context, cl *client, st *state, t target, 
 		if err := w.keep(st.indexFile(digest)); err != nil {
 			return nil, err
 		}
-		st.setIndex(idx)
+		if newer := st.setIndex(idx, round); newer != idx {
+			if newer.digest != digest {
+				s.cache.remove(st.indexFile(digest))
+			}
+			return newer, nil
+		}
 		s.states.grew()
 		if known != nil {
 			s.cache.remove(st.indexFile(known.digest))
@@ -304,7 +313,7 @@ func (s *Store) hashOf(ctx context.Context, st *state, idx *index, t target, c C
 	if ok {
 		return digest, nil
 	}
-	value, err := s.ask(ctx, st, "digest "+idx.digest+" "+address, s.limits.ChartTime, func(ctx context.Context) (any, error) {
+	value, err := s.ask(ctx, st, "digest "+idx.digest+" "+address, s.limits.ChartTime, func(ctx context.Context, _ int) (any, error) {
 		return s.download(ctx, t, c, address, "")
 	})
 	if err != nil {

@@ -581,6 +581,54 @@ func TestBounds(t *testing.T) {
 	}
 }
 
+// Who asks after Expire is not given what was asked for before, and an answer
+// that comes late does not undo a newer one.
+func TestExpireLeavesRequestsBehind(t *testing.T) {
+	ca := newAuthority(t)
+	before, after := &repo{}, &repo{}
+	before.add(t, "web", "1.0.0", "", pack(t, "web", "1.0.0", nil))
+	after.add(t, "web", "1.0.1", "", pack(t, "web", "1.0.1", nil))
+	asked, answer := make(chan struct{}), make(chan struct{})
+	var indexes atomic.Int32
+	url, _ := ca.serve(t, func(w http.ResponseWriter, q *http.Request) {
+		switch {
+		case !strings.HasSuffix(q.URL.Path, "/index.yaml"):
+			after.ServeHTTP(w, q)
+		case indexes.Add(1) == 1:
+			close(asked)
+			<-answer
+			before.ServeHTTP(w, q)
+		default:
+			after.ServeHTTP(w, q)
+		}
+	})
+	s := newStore(t, chart.Options{FreshFor: time.Hour})
+	ref, c := chart.Ref{Repo: url, Name: "web"}, chart.Credentials{CABundle: ca.pem}
+	first := make(chan chart.Revision, 1)
+	go func() {
+		rev, err := s.Resolve(t.Context(), ref, c)
+		if err != nil {
+			t.Errorf("the first: %v", err)
+		}
+		first <- rev
+	}()
+	<-asked
+	s.Expire(ref)
+	if rev, err := s.Resolve(t.Context(), ref, c); err != nil || rev.Version != "1.0.1" {
+		t.Errorf("%v, %v, want what is there now", rev, err)
+	}
+	close(answer)
+	if rev := <-first; rev.Version != "1.0.1" {
+		t.Errorf("the late answer undid the newer: %v", rev)
+	}
+	if rev, _, err := get(t, s, ref, c); err != nil || rev.Version != "1.0.1" {
+		t.Errorf("%v, %v", rev, err)
+	}
+	if n := indexes.Load(); n != 2 {
+		t.Errorf("the index was asked for %d times, want 2", n)
+	}
+}
+
 // notChart is an archive without a Chart.yaml at its top.
 func notChart(t testing.TB) []byte {
 	t.Helper()
@@ -618,6 +666,37 @@ func TestUnreachable(t *testing.T) {
 	s = newStore(t, chart.Options{Resolver: nowhere})
 	_, _, err = get(t, s, chart.Ref{Repo: "https://nobody.invalid/charts", Name: "web"}, chart.Credentials{})
 	wantKind(t, err, chart.HostUnreachable, "nobody.invalid")
+}
+
+// An error that stays is the same each time, or those who follow a chart would
+// be told again and again.
+func TestErrorsAreTheSameEachTime(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	go func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			c.Read(make([]byte, 1))       // the request is there
+			c.(*net.TCPConn).SetLinger(0) // closing resets it
+			c.Close()
+		}
+	}()
+	defer l.Close()
+	s := newStore(t, chart.Options{})
+	ref := chart.Ref{Repo: "http://" + l.Addr().String(), Name: "web"}
+	_, err = s.Resolve(t.Context(), ref, chart.Credentials{PlainHTTP: true})
+	wantKind(t, err, chart.HostUnreachable, "")
+	if strings.Contains(err.Error(), "->") {
+		t.Errorf("the near end of the connection is in %v", err)
+	}
+	if _, again := s.Resolve(t.Context(), ref, chart.Credentials{PlainHTTP: true}); fmt.Sprint(again) != err.Error() {
+		t.Errorf("first %v, then %v", err, again)
+	}
 }
 
 // What only this machine may reach is not reached: by address, by name, after a

@@ -4,6 +4,7 @@ import (
 	"container/list"
 	"context"
 	"errors"
+	"fmt"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -17,6 +18,8 @@ type state struct {
 	cost atomic.Int64 // of the index and what was read of it
 
 	mu      sync.Mutex
+	round   int // how often the answers were expired
+	indexed int // the round that index is of
 	index   *index
 	charts  map[string][]offer  // of index, those that were asked for
 	answers map[string]answer   // by what was asked
@@ -98,33 +101,39 @@ func (s *states) each(repo string, do func(*state)) {
 	}
 }
 
-// fresh returns the answer to a question if it is not too old.
-func (st *state) fresh(key string, now time.Time, age time.Duration) (answer, bool) {
+// fresh returns the answer to a question if it is not too old, and else the
+// round that an answer is asked for in.
+func (st *state) fresh(key string, now time.Time, age time.Duration) (a answer, round int, ok bool) {
 	st.mu.Lock()
 	defer st.mu.Unlock()
-	a, ok := st.answers[key]
-	return a, ok && age > 0 && now.Sub(a.at) < age
+	a, ok = st.answers[key]
+	return a, st.round, ok && age > 0 && now.Sub(a.at) < age
 }
 
-// heard notes an answer. A refusal ends what the credentials could read.
-func (st *state) heard(key string, a answer) {
+// heard notes an answer, unless its round is over. A refusal ends what the
+// credentials could read, whatever the round.
+func (st *state) heard(key string, round int, a answer) {
 	st.mu.Lock()
 	defer st.mu.Unlock()
-	if st.answers == nil || len(st.answers) >= maxAnswers {
-		st.answers = map[string]answer{}
-	}
-	st.answers[key] = a
 	var r interface{ Refused() bool }
 	if errors.As(a.err, &r) && r.Refused() {
 		st.shown = nil
 	}
+	if round != st.round {
+		return
+	}
+	if st.answers == nil || len(st.answers) >= maxAnswers {
+		st.answers = map[string]answer{}
+	}
+	st.answers[key] = a
 }
 
-// expire forgets how old the answers are.
+// expire begins a new round: no answer of those before counts.
 func (st *state) expire() {
 	st.mu.Lock()
 	defer st.mu.Unlock()
 	st.answers = nil
+	st.round++
 }
 
 // show notes that the repository gave the credentials a digest.
@@ -144,20 +153,35 @@ func (st *state) wasShown(digest string) bool {
 	return ok
 }
 
-// setIndex takes a new index, or none. What was read of the one before is
-// forgotten.
-func (st *state) setIndex(i *index) {
+// setIndex takes an index, and forgets what was read of another before. It
+// returns the one that counts from now on, which is that of a later round if
+// there is one: an answer that took long does not undo a newer one.
+func (st *state) setIndex(i *index, round int) *index {
 	st.mu.Lock()
 	defer st.mu.Unlock()
+	if st.index != nil && st.indexed > round {
+		return st.index
+	}
+	st.indexed = round
+	if st.index == i {
+		return i
+	}
 	st.index, st.charts, st.hashed = i, nil, nil
-	cost := 0
-	if i != nil {
-		cost = len(i.spans)
-		for _, o := range i.whole {
-			cost += 1 + len(o)
-		}
+	cost := len(i.spans)
+	for _, o := range i.whole {
+		cost += 1 + len(o)
 	}
 	st.cost.Store(int64(cost))
+	return i
+}
+
+// dropIndex forgets the index, and expires what was answered.
+func (st *state) dropIndex() {
+	st.expire()
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	st.index, st.charts, st.hashed = nil, nil, nil
+	st.cost.Store(0)
 }
 
 // setChart keeps what was read of an index, if that is still the index.
@@ -189,15 +213,16 @@ func (st *state) chart(name string) (*index, []offer, bool) {
 }
 
 // ask returns the fresh answer to a question, or gets one; who asks at the same
-// time shares it.
-func (s *Store) ask(ctx context.Context, st *state, key string, limit time.Duration, work func(context.Context) (any, error)) (any, error) {
-	if a, ok := st.fresh(key, s.now(), s.freshFor); ok {
+// time shares it. Who asks after an expiry shares none that was asked for before.
+func (s *Store) ask(ctx context.Context, st *state, key string, limit time.Duration, work func(context.Context, int) (any, error)) (any, error) {
+	a, round, ok := st.fresh(key, s.now(), s.freshFor)
+	if ok {
 		return a.value, a.err
 	}
-	return s.flights.do(ctx, st.id+" "+key, limit, func(ctx context.Context) (any, error) {
-		value, err := work(ctx)
+	return s.flights.do(ctx, fmt.Sprintf("%s %d %s", st.id, round, key), limit, func(ctx context.Context) (any, error) {
+		value, err := work(ctx, round)
 		if ctx.Err() == nil || errors.Is(context.Cause(ctx), errTime) { // else nobody waits for it any longer
-			st.heard(key, answer{s.now(), value, err})
+			st.heard(key, round, answer{s.now(), value, err})
 		}
 		return value, err
 	})

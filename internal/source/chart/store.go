@@ -181,8 +181,9 @@ func (s *Store) Fetch(ctx context.Context, rev Revision, c Credentials) (snapsho
 	return tree, err
 }
 
-// Expire makes the next Resolve of a ref ask its repository, however fresh the
-// last answer is.
+// Expire makes every Resolve of a ref that begins from now on ask its
+// repository, however fresh the last answer is, and share no answer that was
+// asked for before.
 func (s *Store) Expire(ref Ref) {
 	t, err := ref.parse()
 	if err != nil {
