@@ -31,7 +31,7 @@ const (
 	TooManyObjects         = "TooManyObjects"         // objects over the limit
 	TooDeep                = "TooDeep"                // nesting over the limit
 	InvalidIgnoreFile      = "InvalidIgnoreFile"      // an .abideignore that is too large
-	HelmNotSupported       = "HelmNotSupported"       // helmCharts of a kustomization
+	HelmNotSupported       = "HelmNotSupported"       // a chart that a plugin of a kustomization names
 	NestedChart            = "NestedChart"            // a chart in a folder of manifests
 	InvalidChart           = "InvalidChart"           // a chart that Helm cannot load or install
 	MissingDependency      = "MissingDependency"      // a chart that Chart.yaml names and charts/ does not have

@@ -5,7 +5,12 @@
 // over a file system in memory. So before it runs, every kustomization it can
 // reach is read the way it reads them, and every field that takes a path is
 // checked; then the library sees only the files found in that way. Remote
-// bases, helmCharts and plugins that are not built in are refused.
+// bases and plugins that are not built in are refused.
+//
+// Charts in helmCharts are rendered by package helm before, with the meaning
+// that the library's generator of charts gives the fields, and the library finds
+// the result where it would run that generator: it sees another kustomization
+// than is written (see rewrite.go).
 //
 // The library also keeps global state (see state.go), can panic, which becomes
 // an error here, and cannot be stopped: when the context ends, Build returns
@@ -34,6 +39,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"abide.dev/abide/internal/render/fault"
+	"abide.dev/abide/internal/render/helm"
 	"abide.dev/abide/internal/render/limit"
 	"abide.dev/abide/internal/render/logguard"
 	"abide.dev/abide/internal/render/manifest"
@@ -76,7 +82,9 @@ func IsKustomizationName(name string) bool {
 // [Output.Text].
 func Build(ctx context.Context, tree *traced.Tree, dir string, lim limit.Limits, text bool) (*Output, error) {
 	logguard.Install()
-	c := newChecker(tree, lim)
+	c := newChecker(tree, lim, func(dir string, o helm.Options) (*helm.Output, error) {
+		return helm.Render(ctx, tree, dir, o, lim, true)
+	})
 	var plan *node
 	var err error
 	// The library decodes plugins here, and that looks at its global state.
@@ -94,7 +102,7 @@ func Build(ctx context.Context, tree *traced.Tree, dir string, lim limit.Limits,
 		}
 		return nil, err
 	}
-	fsys := &treeFS{tree: tree, allowed: c.allowed}
+	fsys := &treeFS{tree: tree, allowed: c.allowed, rewritten: c.rewritten, inflated: c.inflated}
 	fsys.budget.Store(lim.TotalBytes)
 
 	type result struct {
@@ -146,6 +154,9 @@ func run(fsys *treeFS, dir string, lim limit.Limits, text bool) (out *Output, er
 			WithHint("split it into several Apps")
 	}
 	if err := nameCommand(m); err != nil {
+		return nil, err
+	}
+	if err := fsys.placeOrigins(m, dir); err != nil {
 		return nil, err
 	}
 	return take(m, text)

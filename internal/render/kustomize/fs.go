@@ -31,8 +31,12 @@ var errReadOnly = errors.New("the repository is read-only")
 type treeFS struct {
 	tree    *traced.Tree
 	allowed map[string]bool // real paths of files that were checked
-	budget  atomic.Int64    // bytes that may still be read, repeats included
-	refused atomic.Pointer[fault.Error]
+	// rewritten is read in the place of files; inflated are the folders that
+	// have a component for their charts, and the names of their kustomizations.
+	rewritten map[string][]byte
+	inflated  map[string]string
+	budget    atomic.Int64 // bytes that may still be read, repeats included
+	refused   atomic.Pointer[fault.Error]
 }
 
 var _ filesys.FileSystem = (*treeFS)(nil)
@@ -57,8 +61,28 @@ func (f *treeFS) resolve(p string) (string, snapshot.Kind, error) {
 	if err != nil {
 		return "", 0, err
 	}
+	if dir, rest, ok := f.inCharts(rel); ok {
+		return f.chartsEntry(dir, rest)
+	}
 	return f.tree.Resolve(rel)
 }
+
+// content is what the library reads at a resolved path.
+func (f *treeFS) content(real string) ([]byte, error) {
+	if b, ok := f.rewritten[real]; ok {
+		return b, nil
+	}
+	if dir, rest, ok := f.inCharts(real); ok {
+		real = path.Join(dir, rest)
+	}
+	if !f.allowed[real] {
+		f.refused.CompareAndSwap(nil, fault.New(fault.KustomizeFailed, real, 0, "kustomize asked for a file that no kustomization names"))
+		return nil, &fs.PathError{Op: "open", Path: real, Err: fs.ErrPermission}
+	}
+	return f.tree.ReadFile(real)
+}
+
+func missing(p string) error { return &fs.PathError{Op: "open", Path: p, Err: fs.ErrNotExist} }
 
 // CleanedAbs follows links, as the library's own file system does.
 func (f *treeFS) CleanedAbs(p string) (filesys.ConfirmedDir, string, error) {
@@ -81,11 +105,7 @@ func (f *treeFS) ReadFile(p string) ([]byte, error) {
 	if kind == snapshot.Dir {
 		return nil, fmt.Errorf("%s is a directory", p)
 	}
-	if !f.allowed[real] {
-		f.refused.CompareAndSwap(nil, fault.New(fault.KustomizeFailed, real, 0, "kustomize asked for a file that no kustomization names"))
-		return nil, &fs.PathError{Op: "open", Path: p, Err: fs.ErrPermission}
-	}
-	b, err := f.tree.ReadFile(real)
+	b, err := f.content(real)
 	if err != nil {
 		return nil, err
 	}
