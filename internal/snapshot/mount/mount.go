@@ -56,6 +56,9 @@ func (t *Tree) Root(path string) bool {
 	return ok || path == "."
 }
 
+// Roots are the paths of the mounts, in byte order.
+func (t *Tree) Roots() []string { return slices.Sorted(maps.Keys(t.mounts)) }
+
 // at finds the tree that path is in, and the path in there.
 func (t *Tree) at(path string) (snapshot.Tree, string) {
 	name, rest, below := strings.Cut(path, "/")
