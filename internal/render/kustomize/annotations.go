@@ -7,6 +7,9 @@ import (
 	"sigs.k8s.io/kustomize/api/resmap"
 	"sigs.k8s.io/kustomize/api/resource"
 	kyaml "sigs.k8s.io/kustomize/kyaml/yaml"
+
+	"abide.dev/abide/internal/render/remote"
+	"abide.dev/abide/internal/snapshot/mount"
 )
 
 // The annotations that buildMetadata asks for.
@@ -64,12 +67,20 @@ func (f *treeFS) placeOrigins(m resmap.ResMap, dir string) error {
 	return nil
 }
 
-func (f *treeFS) misplaced(text string) bool { return strings.Contains(text, chartsFolder) }
+func (f *treeFS) misplaced(text string) bool {
+	return strings.Contains(text, chartsFolder) || strings.Contains(text, mount.Prefix+remote.Prefix)
+}
 
 // placeOrigin corrects one origin, of an object that was built from dir.
 func (f *treeFS) placeOrigin(o *resource.Origin, dir string) {
 	if before, rest, ok := strings.Cut(o.ConfiguredIn, chartsFolder+"/"); ok {
 		o.ConfiguredIn = before + rest
+	}
+	o.ConfiguredIn = f.placeRemote(o, o.ConfiguredIn)
+	if p := f.placeRemote(o, o.Path); p != o.Path {
+		if o.Path = p; o.Path == "." {
+			o.Path = ""
+		}
 	}
 	before, rest, ok := strings.Cut(o.Path, chartsFolder+"/")
 	if !ok {
@@ -85,4 +96,28 @@ func (f *treeFS) placeOrigin(o *resource.Origin, dir string) {
 	}
 	o.Path, o.ConfiguredIn = "", before+name
 	o.ConfiguredBy.APIVersion, o.ConfiguredBy.Kind = "builtin", "HelmChartInflationGenerator"
+}
+
+// placeRemote names the repository in an origin, for a path in a mount, and
+// returns the path in there. The library takes a file for the last part of a
+// repository's path.
+func (f *treeFS) placeRemote(o *resource.Origin, p string) string {
+	i := strings.LastIndex(p, mount.Prefix+remote.Prefix)
+	if i < 0 {
+		return p
+	}
+	s, ok := f.remotes.mounted(p[i:])
+	if !ok {
+		return p
+	}
+	_, inside, _ := strings.Cut(p[i:], "/")
+	if s.Kind == remote.File {
+		as, dir, err := remote.Parse(s.URL, remote.Folders)
+		if err != nil {
+			return s.URL
+		}
+		s, inside = as, dir
+	}
+	o.Repo, o.Ref = s.URL, s.Ref
+	return inside
 }

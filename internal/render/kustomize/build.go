@@ -4,13 +4,16 @@
 // The library behind it runs git and HTTP for whatever looks like a URL, even
 // over a file system in memory. So before it runs, every kustomization it can
 // reach is read the way it reads them, and every field that takes a path is
-// checked; then the library sees only the files found in that way. Remote
-// bases and plugins that are not built in are refused.
+// checked; then the library sees only the files found in that way. Plugins that
+// are not built in are refused.
 //
 // Charts in helmCharts are rendered by package helm before, with the meaning
 // that the library's generator of charts gives the fields, and the library finds
 // the result where it would run that generator: it sees another kustomization
-// than is written (see rewrite.go).
+// than is written (see rewrite.go). What is elsewhere (remote bases, charts that
+// are not vendored) is taken from mounts of the tree, under the names that package
+// remote gives them; what is not there is named in [fault.Error.Remotes]. The
+// library is shown paths where URLs were.
 //
 // The library also keeps global state (see state.go), can panic, which becomes
 // an error here, and cannot be stopped: when the context ends, Build returns
@@ -43,6 +46,7 @@ import (
 	"abide.dev/abide/internal/render/limit"
 	"abide.dev/abide/internal/render/logguard"
 	"abide.dev/abide/internal/render/manifest"
+	"abide.dev/abide/internal/render/remote"
 	"abide.dev/abide/internal/render/traced"
 )
 
@@ -61,6 +65,8 @@ type Output struct {
 	Objects  []manifest.Object
 	Text     []byte // what `kustomize build` prints, if asked for
 	Warnings []string
+	// Remotes are what it names that is elsewhere, in order of their names.
+	Remotes []remote.Spec
 }
 
 // FileNames returns the names that make a folder a kustomization.
@@ -100,9 +106,9 @@ func Build(ctx context.Context, tree *traced.Tree, dir string, lim limit.Limits,
 		if errors.As(err, &e) && e.File == "" {
 			e.File = dir
 		}
-		return nil, err
+		return nil, c.remotes.named(err)
 	}
-	fsys := &treeFS{tree: tree, allowed: c.allowed, rewritten: c.rewritten, inflated: c.inflated}
+	fsys := &treeFS{tree: tree, allowed: c.allowed, remotes: c.remotes, rewritten: c.rewritten, inflated: c.inflated}
 	fsys.budget.Store(lim.TotalBytes)
 
 	type result struct {
@@ -125,10 +131,13 @@ func Build(ctx context.Context, tree *traced.Tree, dir string, lim limit.Limits,
 	select {
 	case r := <-done:
 		if r.err != nil {
-			return nil, explain(r.err, fsys, plan.file)
+			return nil, c.remotes.named(explain(r.err, fsys, plan.file))
 		}
-		r.out.Warnings = c.warnings
+		r.out.Warnings, r.out.Remotes = c.warnings, c.remotes.all()
 		c.origins.set(r.out.Objects, plan.file)
+		for i := range r.out.Objects {
+			r.out.Objects[i].Origin.File = c.remotes.name(r.out.Objects[i].Origin.File)
+		}
 		return r.out, nil
 	case <-ctx.Done():
 		e := fault.New(fault.DeadlineExceeded, plan.file, 0, "kustomize was still building when its time was up")
@@ -258,8 +267,8 @@ var (
 // readable makes the library's message fit for people: paths as in the
 // repository, no contents, not too long.
 func readable(msg string) string {
-	msg = strings.ReplaceAll(strings.TrimSpace(msg), mount+"/", "")
-	msg = strings.ReplaceAll(msg, mount, ".")
+	msg = strings.ReplaceAll(strings.TrimSpace(msg), checkout+"/", "")
+	msg = strings.ReplaceAll(msg, checkout, ".")
 	msg = quotedConfig.ReplaceAllString(msg, ":")
 	msg = quotedPatch.ReplaceAllString(msg, "[an inline patch]")
 	msg = quotedPairs.ReplaceAllString(msg, "$1: not all of them are KEY=value in UTF-8")

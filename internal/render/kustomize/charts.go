@@ -19,6 +19,7 @@ import (
 	"abide.dev/abide/internal/render/fault"
 	"abide.dev/abide/internal/render/helm"
 	"abide.dev/abide/internal/render/manifest"
+	"abide.dev/abide/internal/render/remote"
 	"abide.dev/abide/internal/snapshot"
 )
 
@@ -75,7 +76,7 @@ func (c *checker) chart(n *node, chart *types.HelmChart) error {
 		return fault.New(fault.InvalidKustomization, n.file, 0, "helmCharts has the name %s, and none begins with -", quote(cmp.Or(chart.ReleaseName, chart.Name)))
 	}
 	dir, home, err := c.chartFolder(n, at, chart)
-	if err != nil {
+	if err != nil || dir == "" || n.lacks {
 		return err
 	}
 	options := helm.Options{
@@ -99,8 +100,9 @@ func (c *checker) chart(n *node, chart *types.HelmChart) error {
 	return c.addChart(n, dir, out)
 }
 
-// chartFolder finds the folder of a chart, and the one that the default values
-// file is looked for in, both where the library has them.
+// chartFolder finds the folder of a chart, where the library has it, and the
+// one that the default values file is looked for in; "" if the chart is
+// elsewhere and not there.
 func (c *checker) chartFolder(n *node, at place, chart *types.HelmChart) (dir, home string, err error) {
 	home = types.HelmDefaultHome
 	if g := n.kust.HelmGlobals; g != nil && g.ChartHome != "" {
@@ -110,7 +112,7 @@ func (c *checker) chartFolder(n *node, at place, chart *types.HelmChart) (dir, h
 		home = path.Join(home, chart.Name+"-"+chart.Version)
 	}
 	home = path.Join(home, chart.Name)
-	joined, err := place{at.file, "helmGlobals.chartHome"}.local(c.tree, n.dir, home)
+	joined, err := c.local(place{at.file, "helmGlobals.chartHome"}, n.dir, home)
 	if err != nil {
 		return "", "", err
 	}
@@ -121,11 +123,36 @@ func (c *checker) chartFolder(n *node, at place, chart *types.HelmChart) (dir, h
 	case err != nil && !errors.Is(err, fs.ErrNotExist):
 		return "", "", fault.FromTree(joined, err)
 	case chart.Repo != "":
-		return "", "", fault.New(fault.RemoteBaseNotAllowed, n.file, 0, "helmCharts has %s of %s, which is fetched from elsewhere", quote(chart.Name), quote(chart.Repo)).
-			WithHint("put the chart into %s: helm pull --untar", joined)
+		return c.chartElsewhere(n, chart, home)
 	}
 	return "", "", fault.New(fault.PathNotFound, n.file, 0, "helmCharts has %s, and there is no chart in %s", quote(chart.Name), joined).
 		WithHint("put it there with helm pull --untar, or correct helmGlobals.chartHome")
+}
+
+// chartElsewhere is chartFolder for a chart that helm would pull.
+func (c *checker) chartElsewhere(n *node, chart *types.HelmChart, home string) (dir, values string, err error) {
+	if !isRemote(chart.Repo) {
+		return "", "", fault.New(fault.RemoteBaseNotAllowed, n.file, 0, "helmCharts has the repo %s, which is no URL", quote(chart.Repo)).
+			WithHint("write https://HOST/PATH or oci://HOST/PATH")
+	}
+	spec := remote.Spec{Kind: remote.Chart, URL: strings.TrimSuffix(chart.Repo, "/"), Chart: chart.Name, Version: chart.Version}
+	if spec.Version == "" && chart.Devel {
+		spec.Version = ">0.0.0-0" // as the command has it
+	}
+	if remote.HasPassword(spec.URL) {
+		return "", "", fault.New(fault.RemoteBaseNotAllowed, n.file, 0, "helmCharts has a repo with credentials in its URL, and abide takes none from there").
+			WithHint("name them in the secretRef of a Repository")
+	}
+	at, there, err := c.mount(n, "helmCharts", spec)
+	if err != nil || !there {
+		return "", "", err
+	}
+	if chart.ValuesFile != "" { // it may be one of those that helm would have pulled
+		if rest, ok := strings.CutPrefix(path.Clean(chart.ValuesFile), home+"/"); ok {
+			chart.ValuesFile = path.Join(at, rest)
+		}
+	}
+	return at, at, nil
 }
 
 // chartValues reads the values of a chart, in the library's order.
@@ -172,7 +199,8 @@ func (c *checker) valuesFile(n *node, field, value string) (string, []byte, erro
 	if err != nil {
 		return "", nil, err
 	}
-	if n.dir != "." && !strings.HasPrefix(p, n.dir+"/") {
+	_, elsewhere := c.remotes.mounted(value)
+	if n.dir != "." && !elsewhere && !strings.HasPrefix(p, n.dir+"/") {
 		return "", nil, fault.New(fault.InvalidPath, n.file, 0, "helmCharts.%s has %s, and kustomize takes files from below the kustomization only", field, quote(value)).
 			WithHint("move it there")
 	}

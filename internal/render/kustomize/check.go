@@ -30,6 +30,7 @@ type checker struct {
 	refs      int64            // "$(" in all that was read; a var may replace each
 	warnings  []string
 	origins   *origins
+	remotes   *remotes
 	inflate   inflater
 	made      int64             // bytes that charts rendered to
 	rewritten map[string][]byte // what the build reads in the place of a file
@@ -44,7 +45,10 @@ type node struct {
 	children []*node
 	sources  []source
 	cost     cost
-	charts   []byte // what its helmCharts render to
+	// lacks: something that it names is not there. rewritten: something is, at
+	// another path.
+	lacks, rewritten bool
+	charts           []byte // what its helmCharts render to
 	// namespace is that of the kustomization that includes this one; inherits
 	// tells that a chart takes it.
 	namespace string
@@ -59,13 +63,16 @@ func newChecker(tree *traced.Tree, lim limit.Limits, inflate inflater) *checker 
 		allowed: map[string]bool{},
 		nodes:   map[string]*node{},
 		origins: newOrigins(),
-		inflate: inflate, rewritten: map[string][]byte{}, inflated: map[string]string{},
+		remotes: newRemotes(), inflate: inflate, rewritten: map[string][]byte{}, inflated: map[string]string{},
 	}
 }
 
 // check reads the kustomization in dir, which is a real path.
 func (c *checker) check(dir string) (*node, error) {
 	n, err := c.node(dir, "")
+	if err == nil {
+		err = c.remotes.needed()
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -151,7 +158,7 @@ func (c *checker) decode(n *node, content []byte) error {
 		}
 	}
 	n.kust.FixKustomization()
-	return nil
+	return c.replace(n)
 }
 
 // read returns a file and lets the build read it too.
@@ -179,7 +186,7 @@ func (c *checker) file(at place, root, value string) (string, []byte, error) {
 
 // find resolves what a path-taking field names.
 func (c *checker) find(at place, root, value string) (string, snapshot.Kind, error) {
-	joined, err := at.local(c.tree, root, value)
+	joined, err := c.local(at, root, value)
 	if err != nil {
 		return "", 0, err
 	}
@@ -314,7 +321,7 @@ func (c *checker) keyValues(at place, root string, s types.KvPairSources) (int64
 		_, p, ok := fileSource(value)
 		for _, v := range []string{value, p} {
 			if isRemote(v) {
-				_, err := at.local(c.tree, root, v)
+				_, err := c.local(at, root, v)
 				return 0, err
 			}
 		}

@@ -12,7 +12,12 @@ import (
 	"abide.dev/abide/internal/snapshot"
 )
 
-// A kustomization with helmCharts is shown to the library without them. In their
+// A kustomization that names URLs is shown to the library with paths in their
+// place: $remote-… below its own folder. There treeFS shows a folder of a mount as
+// what it is, so that the library goes on from there, and a file as one of the
+// kustomization's folder, since the library takes files from there only.
+//
+// A kustomization with helmCharts is shown without them. In their
 // place stands a component, made up here, that lists what they render to: it
 // comes where the library would run the generator of charts, behind the
 // resources and the other generators of the kustomization and before its
@@ -28,28 +33,35 @@ const (
 
 // rewrite makes what the library reads in the place of the kustomization.
 func (c *checker) rewrite(n *node) error {
-	if len(n.kust.HelmCharts) == 0 {
+	charts := len(n.kust.HelmCharts) > 0
+	if n.lacks || !charts && !n.rewritten {
 		return nil
 	}
-	component := types.Kustomization{
-		TypeMeta:   types.TypeMeta{APIVersion: types.ComponentVersion, Kind: types.ComponentKind},
-		Resources:  []string{chartsFile},
-		Generators: n.kust.Generators,
-	}
 	shown := n.kust
-	shown.HelmCharts, shown.HelmGlobals, shown.Generators = nil, nil, nil
-	shown.Components = slices.Concat([]string{chartsFolder}, n.kust.Components)
-	folder := path.Join(n.dir, chartsFolder)
-	c.inflated[n.dir] = path.Base(n.file)
-	c.rewritten[path.Join(folder, chartsFile)] = n.charts
-	if err := c.show(path.Join(folder, FileNames()[0]), n.file, component); err != nil {
-		return err
+	if charts {
+		if err := c.component(n); err != nil {
+			return err
+		}
+		shown.HelmCharts, shown.HelmGlobals, shown.Generators = nil, nil, nil
+		shown.Components = slices.Concat([]string{chartsFolder}, n.kust.Components)
 	}
 	real, _, err := c.tree.Resolve(n.file)
 	if err != nil {
 		return fault.FromTree(n.file, err)
 	}
 	return c.show(real, n.file, shown)
+}
+
+// component makes the component that stands for the charts of n.
+func (c *checker) component(n *node) error {
+	folder := path.Join(n.dir, chartsFolder)
+	c.inflated[n.dir] = path.Base(n.file)
+	c.rewritten[path.Join(folder, chartsFile)] = n.charts
+	return c.show(path.Join(folder, FileNames()[0]), n.file, types.Kustomization{
+		TypeMeta:   types.TypeMeta{APIVersion: types.ComponentVersion, Kind: types.ComponentKind},
+		Resources:  []string{chartsFile},
+		Generators: n.kust.Generators,
+	})
 }
 
 // show writes a kustomization that the library reads at p. It has to read what
@@ -61,7 +73,7 @@ func (c *checker) show(p, file string, k types.Kustomization) error {
 		err = back.Unmarshal(b)
 	}
 	if err != nil || textOf(k) != textOf(back) {
-		e := fault.New(fault.KustomizeFailed, file, 0, "its helmCharts cannot be put beside what else it has")
+		e := fault.New(fault.KustomizeFailed, file, 0, "its helmCharts or URLs cannot be put beside what else it has")
 		e.Err = err
 		return e
 	}
@@ -88,6 +100,18 @@ func (f *treeFS) inCharts(rel string) (dir, rest string, ok bool) {
 	}
 	dir = path.Join(append([]string{"."}, names[:i]...)...)
 	return dir, path.Join(append([]string{"."}, names[i+1:]...)...), f.inflated[dir] != ""
+}
+
+// inRemote returns the path of a mount that a URL was replaced with, if rel is in
+// one below a kustomization.
+func (f *treeFS) inRemote(rel string) (string, bool) {
+	names := strings.Split(rel, "/")
+	for i, name := range names[1:] {
+		if _, ok := f.remotes.mounted(name); ok {
+			return path.Join(names[i+1:]...), true
+		}
+	}
+	return "", false
 }
 
 // chartsEntry resolves a path of such a component: a file that was made up, or
