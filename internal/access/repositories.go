@@ -34,6 +34,9 @@ type Repositories struct {
 	Client    client.Client
 	Secrets   SecretReader
 	Namespace string // abide's own
+	// RemoteHosts are the hosts from which any kustomization may take bases,
+	// files and charts, without credentials; lower case, without a port.
+	RemoteHosts []string
 }
 
 // SecretReader reads a Secret, which the caller does not change, for a user of

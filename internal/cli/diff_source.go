@@ -25,6 +25,7 @@ import (
 	"abide.dev/abide/internal/snapshot/mount"
 	"abide.dev/abide/internal/source"
 	"abide.dev/abide/internal/source/chart"
+	"abide.dev/abide/internal/source/file"
 	"abide.dev/abide/internal/source/git"
 	"abide.dev/abide/internal/sources"
 )
@@ -40,8 +41,9 @@ type rendered struct {
 type renderTree func(context.Context, snapshot.Tree) (rendered, error)
 
 // rendering returns how an App's trees are rendered, at a path of them. What a
-// chart takes from the cluster is read as the user.
-func rendering(kube *cluster.Cluster, app *v1alpha1.App, path string) renderTree {
+// chart takes from the cluster is read as the user. may says what may be fetched
+// for kustomizations.
+func rendering(kube *cluster.Cluster, app *v1alpha1.App, path string, may allow) renderTree {
 	user := access.Clients(func(string) (kubernetes.Interface, error) { return kube.Clientset("") })
 	nobody := func(types.NamespacedName) {}
 	values := access.Values{ConfigMaps: access.NewConfigMaps(user, nobody), Secrets: access.NewSecrets(user, nobody)}
@@ -56,7 +58,7 @@ func rendering(kube *cluster.Cluster, app *v1alpha1.App, path string) renderTree
 		if err != nil {
 			return rendered{}, err
 		}
-		res, err := renderInWorker(ctx, tree, req)
+		res, err := renderFetching(ctx, tree, req, may)
 		if err != nil {
 			return rendered{}, err
 		}
@@ -118,7 +120,24 @@ func fetched(ctx context.Context, s Streams, c *conn, app *v1alpha1.App, abideNa
 	if err != nil {
 		return err
 	}
-	dir, err := os.MkdirTemp("", "abide-diff-")
+	return withSources(ctx, func(ctx context.Context, all *sources.Sources) error {
+		all.Follow(idOf(app), wants)
+		select {
+		case <-all.Refresh(idOf(app)):
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+		if err := all.Head(idOf(app)).Err; err != nil {
+			return fmt.Errorf("%w; to compare a working copy instead, add --local DIR", err)
+		}
+		return use(ctx, all)
+	})
+}
+
+// withSources has sources for as long as use takes. What they fetch is removed
+// again.
+func withSources(ctx context.Context, use func(context.Context, *sources.Sources) error) error {
+	dir, err := os.MkdirTemp("", "abide-fetch-")
 	if err != nil {
 		return err
 	}
@@ -133,25 +152,20 @@ func fetched(ctx context.Context, s Streams, c *conn, app *v1alpha1.App, abideNa
 		return err
 	}
 	defer charts.Close()
+	files, err := file.New(file.Options{Dir: filepath.Join(dir, "files"), AllowAddresses: thisMachine})
+	if err != nil {
+		return err
+	}
 	hub := source.NewHub(source.Options{Remotes: source.FromStore(gits)})
 	poller := chart.NewPoller(chart.PollerOptions{Store: charts})
-	all := sources.New(hub, poller)
 	ctx, cancel := context.WithCancel(ctx)
 	var running sync.WaitGroup
-	running.Go(func() { _ = hub.Run(ctx) }) // both end with the context
-	running.Go(func() { _ = poller.Run(ctx) })
+	for _, run := range []func(context.Context) error{hub.Run, poller.Run, files.Run} {
+		running.Go(func() { _ = run(ctx) }) // they end with the context
+	}
 	defer running.Wait()
 	defer cancel()
-	all.Follow(idOf(app), wants)
-	select {
-	case <-all.Refresh(idOf(app)):
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-	if err := all.Head(idOf(app)).Err; err != nil {
-		return fmt.Errorf("%w; to compare a working copy instead, add --local DIR", err)
-	}
-	return use(ctx, all)
+	return use(ctx, sources.New(hub, poller, files))
 }
 
 // thisMachine are the addresses of this machine, whose user may reach them.
@@ -159,14 +173,9 @@ var thisMachine = []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8"), netip.Mus
 
 // wantedSources finds what the controller follows for an App.
 func wantedSources(ctx context.Context, s Streams, c *conn, app *v1alpha1.App, abideNamespace string) (sources.Wants, error) {
-	kube, err := kubernetes.NewForConfig(c.config)
+	repositories, err := repositoriesOf(c, abideNamespace, nil)
 	if err != nil {
 		return sources.Wants{}, err
-	}
-	repositories := access.Repositories{
-		Client:    c,
-		Secrets:   access.NewSecrets(access.Always(kube), func(types.NamespacedName) {}),
-		Namespace: abideNamespace,
 	}
 	wants, err := repositories.Wants(ctx, app)
 	var unreadable *access.CredentialsError
@@ -180,4 +189,18 @@ func wantedSources(ctx context.Context, s Streams, c *conn, app *v1alpha1.App, a
 	}
 	fmt.Fprintf(s.Err, "Not all Repositories can be read (%v), so all is asked for without credentials.\n", err)
 	return access.Anonymous(app), nil
+}
+
+// repositoriesOf reads Repositories and their Secrets as the user.
+func repositoriesOf(c *conn, abideNamespace string, remoteHosts []string) (*access.Repositories, error) {
+	kube, err := kubernetes.NewForConfig(c.config)
+	if err != nil {
+		return nil, err
+	}
+	return &access.Repositories{
+		Client:      c,
+		Secrets:     access.NewSecrets(access.Always(kube), func(types.NamespacedName) {}),
+		Namespace:   abideNamespace,
+		RemoteHosts: remoteHosts,
+	}, nil
 }
