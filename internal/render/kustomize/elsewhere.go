@@ -212,13 +212,13 @@ func pathFields(k *types.Kustomization) []pathField {
 		one("patches.path", &k.Patches[i].Path)
 	}
 	//lint:ignore SA1019 people still use the deprecated fields
-	for i := range k.PatchesJson6902 {
-		one("patchesJson6902.path", &k.PatchesJson6902[i].Path)
+	jsonPatches, mergePatches := k.PatchesJson6902, k.PatchesStrategicMerge
+	for i := range jsonPatches {
+		one("patchesJson6902.path", &jsonPatches[i].Path)
 	}
-	//lint:ignore SA1019 people still use the deprecated fields
-	for i := range k.PatchesStrategicMerge {
+	for i := range mergePatches {
 		f := pathField{name: "patchesStrategicMerge", takes: remote.Files, inline: true}
-		f.value = (*string)(&k.PatchesStrategicMerge[i])
+		f.value = (*string)(&mergePatches[i])
 		out = append(out, f)
 	}
 	for i := range k.Replacements {
