@@ -124,19 +124,38 @@ func plainURL(s remote.Spec) (string, error) {
 	if s.Kind != remote.Git && s.Kind != remote.File && s.Kind != remote.Chart {
 		return refuse("it is of no kind that abide fetches")
 	}
-	if s.Kind == remote.Git {
-		if u, err := git.ParseURL(withoutUser(address)); err != nil || u.Local() {
-			return refuse("its URL is none that abide takes for a repository")
-		}
+	host, err := dialled(s)
+	if s.Kind == remote.Git && err != nil {
+		return refuse("its URL is none that abide takes for a repository")
 	}
 	if s.Kind == remote.File && !strings.HasPrefix(strings.ToLower(address), "https://") {
 		return refuse("a file is fetched over https only")
 	}
-	plain, err := url.PathUnescape(address)
-	if err != nil || strings.ContainsAny(plain, "\\#") || slices.Contains(strings.Split(plain, "/"), "..") || remote.HasPassword(address) {
+	plain, unescapable := url.PathUnescape(address)
+	if err != nil || host != s.Host() || unescapable != nil || strings.ContainsAny(plain, "\\#") || slices.Contains(strings.Split(plain, "/"), "..") || remote.HasPassword(address) {
 		return refuse("its URL is not in its plainest form")
 	}
 	return withoutUser(address), nil
+}
+
+// dialled is the host that whoever fetches s reads out of its URL, in lower case
+// and without a port.
+func dialled(s remote.Spec) (string, error) {
+	if s.Kind != remote.Git {
+		u, err := url.Parse(s.URL)
+		if err != nil {
+			return "", err
+		}
+		return strings.ToLower(u.Hostname()), nil
+	}
+	u, err := git.ParseURL(withoutUser(s.URL))
+	if err != nil {
+		return "", err
+	}
+	if u.Local() {
+		return "", errors.New("it is a folder of the machine")
+	}
+	return u.Hostname(), nil
 }
 
 var webUser = regexp.MustCompile(`^(https?://)[^/@:]*@`)

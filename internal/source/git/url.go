@@ -29,16 +29,21 @@ func (u URL) Scheme() string { return u.scheme }
 // local repository.
 func (u URL) Host() string { return u.host }
 
+// Hostname is the host without its port and, of an IPv6 address, brackets.
+func (u URL) Hostname() string {
+	h := u.host
+	if name, _, err := net.SplitHostPort(h); err == nil {
+		h = name
+	}
+	return strings.Trim(h, "[]")
+}
+
 // Local tells that the repository is a folder of this machine.
 func (u URL) Local() bool { return u.scheme == "file" }
 
 // Loopback tells that the host can only be this machine.
 func (u URL) Loopback() bool {
-	h := u.host
-	if hostname, _, err := net.SplitHostPort(h); err == nil {
-		h = hostname
-	}
-	h = strings.Trim(h, "[]")
+	h := u.Hostname()
 	if h == "localhost" {
 		return true
 	}
