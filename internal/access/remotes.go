@@ -54,24 +54,26 @@ func (e *NotAllowedError) Awaited() bool { return true }
 func (e *NotAllowedError) Denied() bool { return e.Why == "" }
 
 // Remotes returns how what the kustomizations of an App name is followed, and why
-// some of it is not.
-func (r *Repositories) Remotes(ctx context.Context, app object.App, named []remote.Spec) (follow []sources.Remote, denied map[remote.Spec]*NotAllowedError, err error) {
+// some of it is not: a [*NotAllowedError], or a [*CredentialsError] of its
+// Repository, which is nobody's who does not need it.
+func (r *Repositories) Remotes(ctx context.Context, app object.App, named []remote.Spec) (follow []sources.Remote, without map[remote.Spec]error, err error) {
 	m := matching{Repositories: r, namespace: app.Namespace, user: remotesOf(app)}
 	defer func() { r.Secrets.Leave(m.user, m.secrets...) }()
-	denied = map[remote.Spec]*NotAllowedError{}
+	without = map[remote.Spec]error{}
 	for _, s := range named {
 		one, err := m.remote(ctx, s)
 		var no *NotAllowedError
+		var closed *CredentialsError
 		switch {
-		case errors.As(err, &no):
-			denied[s] = no
+		case errors.As(err, &no), errors.As(err, &closed):
+			without[s] = err
 		case err != nil:
 			return nil, nil, err
 		default:
 			follow = append(follow, one)
 		}
 	}
-	return follow, denied, nil
+	return follow, without, nil
 }
 
 // Remote returns how something that a kustomization names is followed for Apps

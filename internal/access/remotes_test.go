@@ -149,9 +149,10 @@ func TestSecretsOfRemotes(t *testing.T) {
 	open := remote.Spec{Kind: remote.Git, URL: "https://example.com/team/lib"}
 	shut := remote.Spec{Kind: remote.Git, URL: "https://elsewhere.example/lib"}
 
-	follow, denied, err := r.Remotes(t.Context(), app, []remote.Spec{open, shut})
-	if err != nil || len(follow) != 1 || denied[shut] == nil || len(denied) != 1 {
-		t.Fatalf("follows %v, denies %v: %v", follow, denied, err)
+	follow, without, err := r.Remotes(t.Context(), app, []remote.Spec{open, shut})
+	var denied *NotAllowedError
+	if err != nil || len(follow) != 1 || !errors.As(without[shut], &denied) || len(without) != 1 {
+		t.Fatalf("follows %v, and not %v: %v", follow, without, err)
 	}
 	want := []types.NamespacedName{{Namespace: "web", Name: "s"}}
 	if got := u.by[remotesOf(app)]; !slices.Equal(got, want) {
@@ -165,5 +166,33 @@ func TestSecretsOfRemotes(t *testing.T) {
 	}
 	if _, _, err := r.Remotes(t.Context(), app, nil); err != nil || len(u.by[remotesOf(app)]) != 0 {
 		t.Errorf("uses %v when nothing is named: %v", u.by[remotesOf(app)], err)
+	}
+}
+
+// TestRemotesWithoutSecret: credentials that are gone are the error of what they
+// open, and keep nothing else from being followed.
+func TestRemotesWithoutSecret(t *testing.T) {
+	scheme := runtime.NewScheme()
+	if err := v1alpha1.AddToScheme(scheme); err != nil {
+		t.Fatal(err)
+	}
+	yes := true
+	locked := repository("web", "a", "https://example.com")
+	locked.Spec.RemoteBases, locked.Spec.SecretRef = &yes, &v1alpha1.SecretReference{Name: "s"}
+	open := repository("web", "b", "https://open.example")
+	open.Spec.RemoteBases = &yes
+	r := &Repositories{Client: fake.NewClientBuilder().WithScheme(scheme).WithObjects(locked, open).Build(), Secrets: oneSecret{&corev1.Secret{}}, Namespace: "abide-system"}
+	base := remote.Spec{Kind: remote.Git, URL: "https://example.com/team/lib"}
+	chart := remote.Spec{Kind: remote.Chart, URL: "https://example.com/charts", Chart: "web"}
+	other := remote.Spec{Kind: remote.Git, URL: "https://open.example/lib/x"}
+	follow, without, err := r.Remotes(t.Context(), object.App{Namespace: "web", Name: "shop"}, []remote.Spec{base, chart, other})
+	if err != nil || len(follow) != 1 || follow[0].Name != other.Name() {
+		t.Fatalf("follows %v: %v", follow, err)
+	}
+	for _, s := range []remote.Spec{base, chart} {
+		var closed *CredentialsError
+		if !errors.As(without[s], &closed) {
+			t.Errorf("%s: %v", s, without[s])
+		}
 	}
 }

@@ -12,7 +12,8 @@
 // stand. A state is there when every part has been seen; an error of one part is
 // the error of all, while the last good state stands. What kustomizations name is
 // no part in that sense: only a render knows whether it is needed still, so what
-// has not been seen is left out.
+// has not been seen, or cannot be read any more, is left out of the tree, and a
+// render that misses it asks for the reason ([Sources.RemoteErr]).
 //
 // Nothing is kept but which parts each App has; what follows them keeps the rest.
 package sources
@@ -217,7 +218,7 @@ func (s *Sources) Head(app object.App) pipeline.Head {
 		if digest == "" {
 			continue // the render says if it needs it
 		}
-		if err != nil && h.Err == nil {
+		if err != nil && h.Err == nil && whole {
 			h.Err = fmt.Errorf("what a kustomization names: %w", err)
 		}
 		beside = append(beside, r.name+"="+digest)
@@ -292,13 +293,11 @@ func (s *Sources) Mounts(ctx context.Context, app object.App) (map[string]snapsh
 		if digest, _ := s.stateOf(app, r); digest == "" {
 			continue
 		}
-		tree, err := s.treeOf(ctx, app, r)
-		if err != nil {
-			return nil, fmt.Errorf("what a kustomization names: %w", err)
+		if tree, err := s.treeOf(ctx, app, r); err == nil {
+			mounts[r.name] = tree
 		}
-		mounts[r.name] = tree
 	}
-	return mounts, nil
+	return mounts, ctx.Err()
 }
 
 // waiter is a look that was asked for.

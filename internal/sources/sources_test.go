@@ -271,16 +271,22 @@ func TestRemotes(t *testing.T) {
 	if h := s.Head(app); h.At != (pipeline.At{Commit: "c1"}) || h.Err != nil {
 		t.Errorf("what has never been seen is nobody's error: %+v, %v", h.At, h.Err)
 	}
-	if err := s.RemoteErr(app, "remote-a"); !errors.Is(err, broken) || s.RemoteErr(app, "remote-b") != nil {
-		t.Errorf("who needs it gets no error: %v", err)
+	remoteErr := func(name string, wantTold bool, want error) {
+		t.Helper()
+		if told, err := s.RemoteErr(t.Context(), app, name); told != wantTold || !errors.Is(err, want) {
+			t.Errorf("%s is missing because of %v, told %v; want %v, told %v", name, err, told, want, wantTold)
+		}
 	}
+	remoteErr("remote-a", true, broken)
+	remoteErr("remote-b", true, nil)
 	g.states["team/shop#remote-a"] = at("r1")
 	g.trees["team/shop#remote-a"] = memtree.FromText(map[string]string{"base/x.yaml": "base"})
 	f.state.Digest, c.state.Revision.Digest = "sha256:f1", "sha256:d1"
 	head := s.Head(app)
-	if want := (pipeline.At{Commit: "c1", Beside: "remote-a=r1 remote-b=sha256:f1 remote-c=sha256:d1"}); head.At != want || s.RemoteErr(app, "remote-a") != nil {
+	if want := (pipeline.At{Commit: "c1", Beside: "remote-a=r1 remote-b=sha256:f1 remote-c=sha256:d1"}); head.At != want {
 		t.Errorf("it stands at %+v", head.At)
 	}
+	remoteErr("remote-a", false, nil)
 	tree, err := s.Tree(t.Context(), app, head.At)
 	if err != nil {
 		t.Fatal(err)
@@ -293,6 +299,36 @@ func TestRemotes(t *testing.T) {
 	f.state.Err = broken
 	if h := s.Head(app); h.At != head.At || !errors.Is(h.Err, broken) {
 		t.Errorf("what was good does not stand through an error: %+v, %v", h.At, h.Err)
+	}
+	g.states["team/shop"] = source.State{}
+	if h := s.Head(app); h.Commit != "" || h.Err != nil {
+		t.Errorf("while the App's own repository has not been seen, what is beside it fails: %+v, %v", h.At, h.Err)
+	}
+	g.states["team/shop"] = at("c1")
+
+	// What was seen once and can be read no longer keeps nothing else away.
+	delete(g.trees, "team/shop#remote-a")
+	if tree, err = s.Tree(t.Context(), app, head.At); err != nil {
+		t.Fatalf("one that cannot be read fails all: %v", err)
+	}
+	if _, err := tree.Lookup("$remote-a"); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("what cannot be read is there: %v", err)
+	}
+	if got := content(t, tree, "$remote-b/x.yaml"); got != "file" {
+		t.Errorf("beside it is %q", got)
+	}
+	remoteErr("remote-a", false, fs.ErrNotExist)
+	st := at("r1")
+	st.Err = broken
+	g.states["team/shop#remote-a"] = st
+	remoteErr("remote-a", true, fs.ErrNotExist)
+
+	s.KeepRemotes(app, []string{"remote-b", "remote-c"})
+	if _, ok := g.wants["team/shop#remote-a"]; ok || len(f.wants) != 1 || len(c.wants) != 1 || len(g.wants) != 1 {
+		t.Errorf("kept are %v %v %v", g.wants, f.wants, c.wants)
+	}
+	if h := s.Head(app); h.Beside != "remote-b=sha256:f1 remote-c=sha256:d1" {
+		t.Errorf("what is not kept is part of the state: %+v", h.At)
 	}
 	own.Remotes = names[:1]
 	s.Follow(app, own)
