@@ -89,7 +89,9 @@ func (s *Sources) followRemotes(app object.App, list []Remote) []part {
 		name := otherName(app, r.Name)
 		switch p := r.part(); p.kind {
 		case ofFile:
-			s.files.Follow(name, *r.File)
+			w := *r.File
+			w.Owner = app.Namespace
+			s.files.Follow(name, w)
 		case ofChart:
 			s.charts.Follow(name, *r.Chart)
 		case ofGit:
