@@ -114,11 +114,12 @@ func TestRemoteFilesAndCharts(t *testing.T) {
 		Spec:       v1alpha1.RepositorySpec{URL: server.URL, RemoteBases: &yes, SecretRef: &v1alpha1.SecretReference{Name: "ca"}},
 	}
 	must(t, w.client.Create(t.Context(), allowed))
+	w.flags = []string{"--allow-local-repositories"} // so that no address is needed for the App itself
 	w.repo.Write(map[string]string{"app/kustomization.yaml": "resources: ['" + server.URL + "/files/x.yaml']\n" +
 		"helmCharts: [{name: shop, version: 1.0.0, repo: '" + server.URL + "/charts', releaseName: shop, valuesInline: {colour: blue}}]\n"})
 	commit := w.repo.Commit("a file and a chart")
 	w.run()
-	app := w.app("shop", "app", ns)
+	app := w.app("shop", "app", ns, func(a *v1alpha1.App) { a.Spec.Source.Repo = w.repo.Dir() })
 	w.says(app, "AddressBlocked", "loopback")
 	if w.find(ns, "file") != nil {
 		t.Error("what is at an address of the machine was applied")

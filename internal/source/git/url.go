@@ -2,6 +2,7 @@ package git
 
 import (
 	"net"
+	"net/netip"
 	"net/url"
 	"path"
 	"regexp"
@@ -36,6 +37,14 @@ func (u URL) Hostname() string {
 		h = name
 	}
 	return strings.Trim(h, "[]")
+}
+
+// port is the port that is connected to.
+func (u URL) port() string {
+	if _, port, err := net.SplitHostPort(u.host); err == nil {
+		return port
+	}
+	return defaultPorts[u.scheme]
 }
 
 // Local tells that the repository is a folder of this machine.
@@ -195,8 +204,8 @@ func parseShort(s, user, host, p string) (URL, error) {
 
 func canonicalHost(shown, host, port, defaultPort string) (string, error) {
 	host = strings.ToLower(host)
-	switch ip := net.ParseIP(host); {
-	case ip != nil && strings.Contains(host, ":"):
+	switch ip, err := netip.ParseAddr(host); {
+	case err == nil && ip.Is6() && ip.Zone() == "":
 		host = "[" + ip.String() + "]"
 	case !isHost(host):
 		return "", badURL(shown, "the URL has no valid host")
