@@ -25,7 +25,7 @@ const (
 	// remoteInterval is the time between two looks at what no Repository says
 	// how often to look at.
 	remoteInterval = 5 * time.Minute
-	// fixedInterval is that for what cannot move: only access to it can end.
+	// fixedInterval is that for what cannot move and is for everybody.
 	fixedInterval = 24 * time.Hour
 )
 
@@ -183,8 +183,8 @@ func (m *matching) remoteOf(ctx context.Context, s remote.Spec, repo *v1alpha1.R
 	}
 	switch s.Kind {
 	case remote.Git:
-		out.Git = &source.Want{URL: withoutUser(s.URL), Ref: remoteRef(s.Ref), Credentials: creds, Interval: wait}
-		if out.Git.Ref.Commit != "" {
+		out.Git = &source.Want{URL: withoutUser(s.URL), Ref: remoteRef(s.Ref), Credentials: creds, Interval: wait, Behind: true}
+		if out.Git.Ref.Commit != "" && repo == nil {
 			out.Git.Interval = fixedInterval
 		}
 	case remote.File:

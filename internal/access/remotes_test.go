@@ -119,8 +119,8 @@ func TestRemoteRef(t *testing.T) {
 		if err != nil || got.Git.Ref != want || got.Git.URL != "https://h.example/o/r" {
 			t.Errorf("%q: %+v, %v", ref, got.Git, err)
 		}
-		if rare := got.Git.Interval >= 24*time.Hour; rare != (want.Commit != "") {
-			t.Errorf("%q is looked at every %s", ref, got.Git.Interval)
+		if rare := got.Git.Interval >= 24*time.Hour; rare != (want.Commit != "") || !got.Git.Behind {
+			t.Errorf("%q is looked at every %s, behind others: %v", ref, got.Git.Interval, got.Git.Behind)
 		}
 	}
 }
@@ -146,13 +146,16 @@ func TestSecretsOfRemotes(t *testing.T) {
 	u := used{oneSecret{&corev1.Secret{Data: map[string][]byte{"token": []byte("x")}}}, map[string][]types.NamespacedName{}}
 	r := &Repositories{Client: fake.NewClientBuilder().WithScheme(scheme).WithObjects(repo).Build(), Secrets: u, Namespace: "abide-system"}
 	app := object.App{Namespace: "web", Name: "shop"}
-	open := remote.Spec{Kind: remote.Git, URL: "https://example.com/team/lib"}
+	open := remote.Spec{Kind: remote.Git, URL: "https://example.com/team/lib", Ref: strings.Repeat("ab", 20)}
 	shut := remote.Spec{Kind: remote.Git, URL: "https://elsewhere.example/lib"}
 
 	follow, without, err := r.Remotes(t.Context(), app, []remote.Spec{open, shut})
 	var denied *NotAllowedError
 	if err != nil || len(follow) != 1 || !errors.As(without[shut], &denied) || len(without) != 1 {
 		t.Fatalf("follows %v, and not %v: %v", follow, without, err)
+	}
+	if follow[0].Git.Interval > time.Minute { // access to it may end
+		t.Errorf("what credentials open is looked at every %s, and the Repository says nothing of the kind", follow[0].Git.Interval)
 	}
 	want := []types.NamespacedName{{Namespace: "web", Name: "s"}}
 	if got := u.by[remotesOf(app)]; !slices.Equal(got, want) {

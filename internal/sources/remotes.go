@@ -26,6 +26,7 @@ type Remote struct {
 type part struct {
 	name string
 	kind kind
+	url  string // without what may be secret
 }
 
 type kind int
@@ -39,11 +40,12 @@ const (
 func (r Remote) part() part {
 	switch {
 	case r.File != nil:
-		return part{r.Name, ofFile}
+		address, _, _ := strings.Cut(r.File.URL, "?")
+		return part{r.Name, ofFile, address}
 	case r.Chart != nil:
-		return part{r.Name, ofChart}
+		return part{r.Name, ofChart, r.Chart.Ref.Repo}
 	}
-	return part{r.Name, ofGit}
+	return part{r.Name, ofGit, r.Git.URL}
 }
 
 // FollowRemotes follows what the kustomizations of an App name, in place of what
