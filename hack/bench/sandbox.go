@@ -103,7 +103,8 @@ func newController(ctx context.Context, o options, dir string, s *sandbox) (*con
 	}
 	c := &controller{
 		log: filepath.Join(dir, "controller.log"), program: filepath.Join(o.bin, "abide"),
-		args: []string{"controller", "--kubeconfig", kubeconfig, "--cache-dir", filepath.Join(dir, "cache")},
+		args: []string{"controller", "--kubeconfig", kubeconfig, "--cache-dir", filepath.Join(dir, "cache"),
+			"--allow-addresses", "127.0.0.0/8,::1"}, // the repository is served from here
 	}
 	if o.profiles != "" {
 		l, err := net.Listen("tcp", "127.0.0.1:0")

@@ -25,7 +25,7 @@ const (
 	// remoteInterval is the time between two looks at what no Repository says
 	// how often to look at.
 	remoteInterval = 5 * time.Minute
-	// fixedInterval is that for what cannot move: only access to it can end.
+	// fixedInterval is that for what cannot move and is for everybody.
 	fixedInterval = 24 * time.Hour
 )
 
@@ -54,24 +54,26 @@ func (e *NotAllowedError) Awaited() bool { return true }
 func (e *NotAllowedError) Denied() bool { return e.Why == "" }
 
 // Remotes returns how what the kustomizations of an App name is followed, and why
-// some of it is not.
-func (r *Repositories) Remotes(ctx context.Context, app object.App, named []remote.Spec) (follow []sources.Remote, denied map[remote.Spec]*NotAllowedError, err error) {
+// some of it is not: a [*NotAllowedError], or a [*CredentialsError] of its
+// Repository, which is nobody's who does not need it.
+func (r *Repositories) Remotes(ctx context.Context, app object.App, named []remote.Spec) (follow []sources.Remote, without map[remote.Spec]error, err error) {
 	m := matching{Repositories: r, namespace: app.Namespace, user: remotesOf(app)}
 	defer func() { r.Secrets.Leave(m.user, m.secrets...) }()
-	denied = map[remote.Spec]*NotAllowedError{}
+	without = map[remote.Spec]error{}
 	for _, s := range named {
 		one, err := m.remote(ctx, s)
 		var no *NotAllowedError
+		var closed *CredentialsError
 		switch {
-		case errors.As(err, &no):
-			denied[s] = no
+		case errors.As(err, &no), errors.As(err, &closed):
+			without[s] = err
 		case err != nil:
 			return nil, nil, err
 		default:
 			follow = append(follow, one)
 		}
 	}
-	return follow, denied, nil
+	return follow, without, nil
 }
 
 // Remote returns how something that a kustomization names is followed for Apps
@@ -124,19 +126,38 @@ func plainURL(s remote.Spec) (string, error) {
 	if s.Kind != remote.Git && s.Kind != remote.File && s.Kind != remote.Chart {
 		return refuse("it is of no kind that abide fetches")
 	}
-	if s.Kind == remote.Git {
-		if u, err := git.ParseURL(withoutUser(address)); err != nil || u.Local() {
-			return refuse("its URL is none that abide takes for a repository")
-		}
+	host, err := dialled(s)
+	if s.Kind == remote.Git && err != nil {
+		return refuse("its URL is none that abide takes for a repository")
 	}
 	if s.Kind == remote.File && !strings.HasPrefix(strings.ToLower(address), "https://") {
 		return refuse("a file is fetched over https only")
 	}
-	plain, err := url.PathUnescape(address)
-	if err != nil || strings.ContainsAny(plain, "\\#") || slices.Contains(strings.Split(plain, "/"), "..") || remote.HasPassword(address) {
+	plain, unescapable := url.PathUnescape(address)
+	if err != nil || host != s.Host() || unescapable != nil || strings.ContainsAny(plain, "\\#") || slices.Contains(strings.Split(plain, "/"), "..") || remote.HasPassword(address) {
 		return refuse("its URL is not in its plainest form")
 	}
 	return withoutUser(address), nil
+}
+
+// dialled is the host that whoever fetches s reads out of its URL, in lower case
+// and without a port.
+func dialled(s remote.Spec) (string, error) {
+	if s.Kind != remote.Git {
+		u, err := url.Parse(s.URL)
+		if err != nil {
+			return "", err
+		}
+		return strings.ToLower(u.Hostname()), nil
+	}
+	u, err := git.ParseURL(withoutUser(s.URL))
+	if err != nil {
+		return "", err
+	}
+	if u.Local() {
+		return "", errors.New("it is a folder of the machine")
+	}
+	return u.Hostname(), nil
 }
 
 var webUser = regexp.MustCompile(`^(https?://)[^/@:]*@`)
@@ -162,8 +183,8 @@ func (m *matching) remoteOf(ctx context.Context, s remote.Spec, repo *v1alpha1.R
 	}
 	switch s.Kind {
 	case remote.Git:
-		out.Git = &source.Want{URL: withoutUser(s.URL), Ref: remoteRef(s.Ref), Credentials: creds, Interval: wait}
-		if out.Git.Ref.Commit != "" {
+		out.Git = &source.Want{URL: withoutUser(s.URL), Ref: remoteRef(s.Ref), Credentials: creds, Interval: wait, Behind: true}
+		if out.Git.Ref.Commit != "" && repo == nil {
 			out.Git.Interval = fixedInterval
 		}
 	case remote.File:

@@ -73,6 +73,13 @@ func TestRemote(t *testing.T) {
 		{"a file by a way out of what is allowed", []*v1alpha1.Repository{allowing(repository("web", "a", "https://example.com/team"), "")}, nil, at(file, "https://example.com/team/../x.yaml"), false, false},
 		{"in other letters", []*v1alpha1.Repository{allowing(repository("web", "a", "https://example.com/team"), "")}, nil, at(file, "https://example.com/team/%2e%2e/x.yaml"), false, false},
 		{"a file over http", nil, []string{"example.com"}, at(file, "http://example.com/x.yaml"), false, false},
+		{"a host behind a query", nil, []string{"example.com"}, at(file, "https://evil.org?@example.com/x.yaml"), false, false},
+		{"a host behind a fragment", nil, []string{"example.com"}, at(file, "https://evil.org#@example.com/x.yaml"), false, false},
+		{"a host behind a backslash", nil, []string{"example.com"}, at(file, `https://evil.org\@example.com/x.yaml`), false, false},
+		{"a host behind a query, for git", nil, []string{"example.com"}, at(git, "https://evil.org?@example.com/a/b"), false, false},
+		{"a host behind a query, for charts", nil, []string{"example.com"}, at(chart, "https://evil.org?@example.com/charts"), false, false},
+		{"what stands behind a query is no Repository's", []*v1alpha1.Repository{allowing(repository("web", "a", "https://evil.org"), "")}, nil, at(file, "https://evil.org?@example.com/x.yaml"), true, false},
+		{"a query of git", nil, []string{"example.com"}, at(git, "https://example.com/a/b?x=1"), false, false},
 		{"a chart", []*v1alpha1.Repository{secretly(allowing(repository("web", "a", "https://example.com/team"), ""))}, nil, chart, true, true},
 		{"a chart of a registry", nil, []string{"example.com"}, at(chart, "oci://example.com/charts"), true, false},
 		{"a folder of the machine", nil, []string{""}, at(git, "/etc"), false, false},
@@ -112,8 +119,8 @@ func TestRemoteRef(t *testing.T) {
 		if err != nil || got.Git.Ref != want || got.Git.URL != "https://h.example/o/r" {
 			t.Errorf("%q: %+v, %v", ref, got.Git, err)
 		}
-		if rare := got.Git.Interval >= 24*time.Hour; rare != (want.Commit != "") {
-			t.Errorf("%q is looked at every %s", ref, got.Git.Interval)
+		if rare := got.Git.Interval >= 24*time.Hour; rare != (want.Commit != "") || !got.Git.Behind {
+			t.Errorf("%q is looked at every %s, behind others: %v", ref, got.Git.Interval, got.Git.Behind)
 		}
 	}
 }
@@ -139,12 +146,16 @@ func TestSecretsOfRemotes(t *testing.T) {
 	u := used{oneSecret{&corev1.Secret{Data: map[string][]byte{"token": []byte("x")}}}, map[string][]types.NamespacedName{}}
 	r := &Repositories{Client: fake.NewClientBuilder().WithScheme(scheme).WithObjects(repo).Build(), Secrets: u, Namespace: "abide-system"}
 	app := object.App{Namespace: "web", Name: "shop"}
-	open := remote.Spec{Kind: remote.Git, URL: "https://example.com/team/lib"}
+	open := remote.Spec{Kind: remote.Git, URL: "https://example.com/team/lib", Ref: strings.Repeat("ab", 20)}
 	shut := remote.Spec{Kind: remote.Git, URL: "https://elsewhere.example/lib"}
 
-	follow, denied, err := r.Remotes(t.Context(), app, []remote.Spec{open, shut})
-	if err != nil || len(follow) != 1 || denied[shut] == nil || len(denied) != 1 {
-		t.Fatalf("follows %v, denies %v: %v", follow, denied, err)
+	follow, without, err := r.Remotes(t.Context(), app, []remote.Spec{open, shut})
+	var denied *NotAllowedError
+	if err != nil || len(follow) != 1 || !errors.As(without[shut], &denied) || len(without) != 1 {
+		t.Fatalf("follows %v, and not %v: %v", follow, without, err)
+	}
+	if follow[0].Git.Interval > time.Minute { // access to it may end
+		t.Errorf("what credentials open is looked at every %s, and the Repository says nothing of the kind", follow[0].Git.Interval)
 	}
 	want := []types.NamespacedName{{Namespace: "web", Name: "s"}}
 	if got := u.by[remotesOf(app)]; !slices.Equal(got, want) {
@@ -158,5 +169,33 @@ func TestSecretsOfRemotes(t *testing.T) {
 	}
 	if _, _, err := r.Remotes(t.Context(), app, nil); err != nil || len(u.by[remotesOf(app)]) != 0 {
 		t.Errorf("uses %v when nothing is named: %v", u.by[remotesOf(app)], err)
+	}
+}
+
+// TestRemotesWithoutSecret: credentials that are gone are the error of what they
+// open, and keep nothing else from being followed.
+func TestRemotesWithoutSecret(t *testing.T) {
+	scheme := runtime.NewScheme()
+	if err := v1alpha1.AddToScheme(scheme); err != nil {
+		t.Fatal(err)
+	}
+	yes := true
+	locked := repository("web", "a", "https://example.com")
+	locked.Spec.RemoteBases, locked.Spec.SecretRef = &yes, &v1alpha1.SecretReference{Name: "s"}
+	open := repository("web", "b", "https://open.example")
+	open.Spec.RemoteBases = &yes
+	r := &Repositories{Client: fake.NewClientBuilder().WithScheme(scheme).WithObjects(locked, open).Build(), Secrets: oneSecret{&corev1.Secret{}}, Namespace: "abide-system"}
+	base := remote.Spec{Kind: remote.Git, URL: "https://example.com/team/lib"}
+	chart := remote.Spec{Kind: remote.Chart, URL: "https://example.com/charts", Chart: "web"}
+	other := remote.Spec{Kind: remote.Git, URL: "https://open.example/lib/x"}
+	follow, without, err := r.Remotes(t.Context(), object.App{Namespace: "web", Name: "shop"}, []remote.Spec{base, chart, other})
+	if err != nil || len(follow) != 1 || follow[0].Name != other.Name() {
+		t.Fatalf("follows %v: %v", follow, err)
+	}
+	for _, s := range []remote.Spec{base, chart} {
+		var closed *CredentialsError
+		if !errors.As(without[s], &closed) {
+			t.Errorf("%s: %v", s, without[s])
+		}
 	}
 }

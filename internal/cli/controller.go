@@ -54,7 +54,7 @@ func newController(s Streams) *cobra.Command {
 	f.StringVar(&o.cacheDir, "cache-dir", filepath.Join(os.TempDir(), "abide-cache"), "`directory` for what can be fetched again, such as mirrors of repositories")
 	f.StringVar(&o.namespace, "namespace", install.DefaultNamespace, "abide's own namespace: its Apps act as the controller, all others as the ServiceAccount abide of theirs")
 	f.BoolVar(&o.allowLocal, "allow-local-repositories", false, "let Apps name repositories on the controller's own disk (a path or file:// URL)")
-	f.StringSliceVar(&o.allowAddresses, "allow-addresses", nil, "address `prefixes`, such as 127.0.0.0/8, that charts and files may be fetched from although only this machine or its own network segment can reach them")
+	f.StringSliceVar(&o.allowAddresses, "allow-addresses", nil, "address `prefixes`, such as 127.0.0.0/8, that repositories, charts and files may be fetched from although only this machine or its own network segment can reach them")
 	f.StringSliceVar(&o.remoteHosts, "allow-remote-bases", nil, "`hosts`, such as github.com, from which every kustomization may take bases, files and charts, without credentials; a Repository with remoteBases allows its own URL")
 	f.StringVar(&o.metrics, "metrics-bind-address", "", "`address` to serve metrics on, such as :8080; not at all if empty")
 	f.StringVar(&o.health, "health-probe-bind-address", "", "`address` to serve /healthz and /readyz on; not at all if empty")

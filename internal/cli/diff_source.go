@@ -147,7 +147,7 @@ func withSources(ctx context.Context, here bool, use func(context.Context, *sour
 	if here {
 		reachable = thisMachine
 	}
-	gits, err := git.New(git.Options{Dir: filepath.Join(dir, "git"), AllowLocal: here})
+	gits, err := git.New(git.Options{Dir: filepath.Join(dir, "git"), AllowLocal: here, AllowAddresses: reachable})
 	if err != nil {
 		return err
 	}

@@ -66,7 +66,7 @@ func renderFetching(ctx context.Context, tree snapshot.Tree, req render.Request,
 				return ctx.Err()
 			}
 			for _, s := range need {
-				if err := all.RemoteErr(app, s.Name()); err != nil {
+				if _, err := all.RemoteErr(ctx, app, s.Name()); err != nil {
 					return err
 				}
 			}

@@ -69,9 +69,7 @@ func (r *RepositoryStatus) Reconcile(ctx context.Context, req reconcile.Request)
 	}
 	r.Secrets.Leave(req.String(), used...)
 	r.changed(ctx, req.NamespacedName, settings)
-	if err := r.refresh(ctx, req.NamespacedName, &repo); err != nil {
-		return reconcile.Result{}, err
-	}
+	r.refresh(req.NamespacedName, &repo)
 	base := repo.DeepCopy()
 	repo.Status.ObservedGeneration = repo.Generation
 	meta.SetStatusCondition(&repo.Status.Conditions, ready)
@@ -122,65 +120,32 @@ func (r *RepositoryStatus) apps(ctx context.Context, which func(*v1alpha1.App) b
 	return out, nil
 }
 
-// urlsOf are the repositories that an App is made of.
-func urlsOf(app *v1alpha1.App) []string {
-	var out []string
-	if app.Spec.Source.Repo != "" {
-		out = append(out, app.Spec.Source.Repo)
-	}
-	if c := app.Spec.Source.Chart; c != nil {
-		out = append(out, c.Repo)
-	}
-	for i := range app.Spec.Sources {
-		out = append(out, app.Spec.Sources[i].Repo)
-	}
-	return out
-}
-
-// refresh looks at Git at once for every App that the Repository covers, as a
-// webhook would.
-func (r *RepositoryStatus) refresh(ctx context.Context, name types.NamespacedName, repo *v1alpha1.Repository) error {
+// refresh looks at once at all that Apps follow and that the Repository covers, as
+// a webhook would.
+func (r *RepositoryStatus) refresh(name types.NamespacedName, repo *v1alpha1.Repository) {
 	value := repo.Annotations[v1alpha1.AnnotationRefresh]
 	if value == "" || value == repo.Status.Refresh.Observed {
-		return nil
+		return
 	}
 	r.mu.Lock()
 	if old := r.refreshes[name]; old != nil && old.requested == value {
 		r.mu.Unlock()
-		return nil
+		return
 	}
 	if r.refreshes == nil {
 		r.refreshes = map[types.NamespacedName]*refresh{}
 	}
-	r.mu.Unlock()
-	apps, err := r.apps(ctx, func(*v1alpha1.App) bool { return true })
-	if err != nil {
-		return err
-	}
 	now := &refresh{requested: value}
-	r.mu.Lock()
 	r.refreshes[name] = now
 	r.mu.Unlock()
-	urls := map[string]bool{}
-	var looks []<-chan struct{}
-	for i := range apps {
-		for _, url := range urlsOf(&apps[i]) {
-			if !urls[url] && access.Covers(repo.Spec.URL, url) {
-				urls[url] = true
-				looks = append(looks, r.Sources.RefreshURL(url))
-			}
-		}
-	}
+	look := r.Sources.RefreshWhere(func(url string) bool { return access.Covers(repo.Spec.URL, url) })
 	go func() {
-		for _, look := range looks {
-			<-look
-		}
+		<-look
 		r.mu.Lock()
 		now.done = true
 		r.mu.Unlock()
 		r.Again(name)
 	}()
-	return nil
 }
 
 func (r *RepositoryStatus) refreshStatus(name types.NamespacedName, s v1alpha1.RefreshStatus) v1alpha1.RefreshStatus {

@@ -66,7 +66,6 @@ func (w *world) charts() *chartServer {
 	s.Server = httptest.NewTLSServer(s)
 	w.t.Cleanup(s.Close)
 	s.ca = string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: s.Certificate().Raw}))
-	w.flags = append(w.flags, "--allow-addresses", "127.0.0.1")
 	return s
 }
 

@@ -54,6 +54,9 @@ func hostileApps(addr, own string, victim object.App) map[string]hostileApp {
 			a.Spec.Source = v1alpha1.Source{Chart: &v1alpha1.ChartSource{Repo: repo, Name: "shop", Version: "1.x"}}
 		}
 	}
+	repoAt := func(url string) func(*v1alpha1.App) {
+		return func(a *v1alpha1.App) { a.Spec.Source.Repo = url }
+	}
 	bomb := "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n"
 	for i := 1; i < 12; i++ {
 		bomb += fmt.Sprintf("a%d: &a%d [%s]\n", i, i, strings.TrimSuffix(strings.Repeat(fmt.Sprintf("*a%d, ", i-1), 10), ", "))
@@ -78,8 +81,14 @@ func hostileApps(addr, own string, victim object.App) map[string]hostileApp {
 		"function":  {files: function("exec: {path: /bin/sh}"), reasons: []string{"PluginNotAllowed"}},
 		"container": {files: function("container: {image: x, network: true}"), reasons: []string{"PluginNotAllowed"}},
 
-		"remote-file":   {files: map[string]string{"kustomization.yaml": "resources: ['http://" + addr + "/x.yaml']"}, reasons: []string{"RemoteBaseNotAllowed"}},
-		"remote-base":   {files: map[string]string{"kustomization.yaml": "components: ['git::http://" + addr + "/a/b?ref=main']"}, reasons: []string{"RemoteBaseNotAllowed"}},
+		"remote-file":  {files: map[string]string{"kustomization.yaml": "resources: ['http://" + addr + "/x.yaml']"}, reasons: []string{"RemoteBaseNotAllowed"}},
+		"remote-far":   {files: map[string]string{"kustomization.yaml": "components: ['https://git.example/a/b?ref=main']"}, reasons: []string{"RemoteBaseNotAllowed"}},
+		"remote-query": {files: map[string]string{"kustomization.yaml": "resources: [a.yaml]\npatches: [{path: 'https://169.254.169.254?@127.0.0.2/x.yaml'}]", "a.yaml": configMap("a", "1")}, reasons: []string{"RemoteBaseNotAllowed"}},
+		// From a host that may be named, and is where nobody may connect to.
+		"remote-base":   {files: map[string]string{"kustomization.yaml": "components: ['git::http://" + addr + "/a/b?ref=main']"}, reasons: []string{"AddressBlocked"}},
+		"remote-here":   {files: map[string]string{"kustomization.yaml": "resources: ['https://" + addr + "/x.yaml']"}, reasons: []string{"AddressBlocked"}},
+		"repo-cloud":    {change: repoAt("http://169.254.169.254/latest/meta-data"), reasons: []string{"AddressBlocked"}},
+		"repo-here":     {change: repoAt("https://" + addr + "/team/config.git"), reasons: []string{"AddressBlocked"}},
 		"remote-schema": {files: map[string]string{"Chart.yaml": hostileChart, "values.schema.json": `{"$ref": "http://` + addr + `/x.json"}`, "templates/a.yaml": configMap("a", "1")}, reasons: []string{"RemoteSchemaNotAllowed"}},
 		"dependency":    {files: map[string]string{"Chart.yaml": hostileChart + "dependencies: [{name: x, version: 1.0.0, repository: 'http://" + addr + "'}]\n"}, reasons: []string{"MissingDependency"}},
 		"chart":         {change: chartAt("https://169.254.169.254/charts"), reasons: []string{"AddressBlocked"}},
@@ -106,6 +115,7 @@ func TestHostile(t *testing.T) {
 	w.tenant(blue, blue)
 	victim := object.App{Namespace: blue, Name: "good"}
 	trap := newTrap(t)
+	w.flags = append(w.flags, "--allow-remote-bases", "127.0.0.2")
 
 	hostile := hostileApps(trap.addr, w.own, victim)
 	for name, h := range hostile {

@@ -35,7 +35,7 @@ func TestRemoteBases(t *testing.T) {
 	yes := true
 	allowed := &v1alpha1.Repository{
 		ObjectMeta: metav1.ObjectMeta{Namespace: w.own, Name: "lib"},
-		Spec:       v1alpha1.RepositorySpec{URL: libURL, RemoteBases: &yes},
+		Spec:       v1alpha1.RepositorySpec{URL: libURL, RemoteBases: &yes, Interval: "24h"}, // what is seen is asked for
 	}
 	must(t, w.client.Create(t.Context(), allowed))
 	w.ready(app, commit)
@@ -83,6 +83,80 @@ func TestRemoteBases(t *testing.T) {
 	w.has(ns, "p-base", "own")
 }
 
+// TestRemoteBasesThatBreak: a base that cannot be had any more is the error of the
+// commits that name it, and of no other.
+func TestRemoteBasesThatBreak(t *testing.T) {
+	w := newWorld(t)
+	ns := w.sandbox.Namespace(t)
+	var shut atomic.Bool
+	w.git = func(next http.Handler) http.Handler {
+		return http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+			if shut.Load() && strings.HasPrefix(r.URL.Path, "/lib.git/") {
+				http.NotFound(rw, r)
+				return
+			}
+			next.ServeHTTP(rw, r)
+		})
+	}
+	lib := gittest.NewIn(t, w.repo.Root, "lib.git")
+	lib.Write(map[string]string{"base/kustomization.yaml": "resources: [x.yaml]\n", "base/x.yaml": configMap("base", "one")})
+	lib.Commit("a base")
+	libURL := strings.TrimSuffix(w.url, w.repo.Name) + lib.Name
+	secret := func() *corev1.Secret {
+		return &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: w.own, Name: "lib"}, StringData: map[string]string{"username": "u", "password": "pass-word"}}
+	}
+	must(t, w.client.Create(t.Context(), secret()))
+	yes := true
+	allowed := &v1alpha1.Repository{
+		ObjectMeta: metav1.ObjectMeta{Namespace: w.own, Name: "lib"},
+		Spec:       v1alpha1.RepositorySpec{URL: libURL, RemoteBases: &yes, Interval: "24h", SecretRef: &v1alpha1.SecretReference{Name: "lib"}},
+	}
+	must(t, w.client.Create(t.Context(), allowed))
+	named := map[string]string{"app/kustomization.yaml": "resources: ['" + libURL + "//base', x.yaml]\n"}
+	dropped := func(value string) map[string]string {
+		return map[string]string{"app/kustomization.yaml": "resources: [x.yaml]\n", "app/x.yaml": configMap("own", value)}
+	}
+	w.repo.Write(dropped("1")).Write(named)
+	commit := w.repo.Commit("names it")
+	w.run()
+	app := w.app("shop", "app", ns)
+	w.ready(app, commit)
+	w.has(ns, "base", "one")
+
+	shut.Store(true)
+	w.refreshRepository(allowed)
+	w.says(app, "RepositoryNotFound", libURL)
+	w.has(ns, "base", "one")
+	w.repo.Write(dropped("2"))
+	w.ready(app, w.push(app, "does without"))
+	w.has(ns, "own", "2")
+
+	shut.Store(false)
+	w.repo.Write(named)
+	w.ready(app, w.push(app, "names it again"))
+	w.has(ns, "base", "one")
+	w.delete(secret())
+	w.says(app, "CredentialsUnavailable", libURL, "Secret lib does not exist")
+	w.has(ns, "base", "one")
+	w.repo.Write(dropped("3"))
+	w.ready(app, w.push(app, "does without, once more"))
+	w.has(ns, "own", "3")
+
+	// What a commit named that did not render, and that was reverted, is nobody's.
+	must(t, w.client.Create(t.Context(), secret()))
+	w.repo.Write(named).Write(map[string]string{"app/x.yaml": "a: b: c"})
+	w.push(app, "broken")
+	w.says(app, "InvalidYAML", "x.yaml")
+	w.repo.Write(dropped("3"))
+	w.push(app, "reverted")
+	w.ready(app, "") // at the commit that said the same
+	shut.Store(true)
+	w.refreshRepository(allowed)
+	w.repo.Write(dropped("4"))
+	w.ready(app, w.push(app, "and on"))
+	w.has(ns, "own", "4")
+}
+
 // TestRemoteFilesAndCharts: a file over https, and a chart, of a kustomization.
 // An address of the machine is refused, whoever allows the host.
 func TestRemoteFilesAndCharts(t *testing.T) {
@@ -114,11 +188,12 @@ func TestRemoteFilesAndCharts(t *testing.T) {
 		Spec:       v1alpha1.RepositorySpec{URL: server.URL, RemoteBases: &yes, SecretRef: &v1alpha1.SecretReference{Name: "ca"}},
 	}
 	must(t, w.client.Create(t.Context(), allowed))
+	w.flags = []string{"--allow-local-repositories"} // so that no address is needed for the App itself
 	w.repo.Write(map[string]string{"app/kustomization.yaml": "resources: ['" + server.URL + "/files/x.yaml']\n" +
 		"helmCharts: [{name: shop, version: 1.0.0, repo: '" + server.URL + "/charts', releaseName: shop, valuesInline: {colour: blue}}]\n"})
 	commit := w.repo.Commit("a file and a chart")
 	w.run()
-	app := w.app("shop", "app", ns)
+	app := w.app("shop", "app", ns, func(a *v1alpha1.App) { a.Spec.Source.Repo = w.repo.Dir() })
 	w.says(app, "AddressBlocked", "loopback")
 	if w.find(ns, "file") != nil {
 		t.Error("what is at an address of the machine was applied")

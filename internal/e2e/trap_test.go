@@ -43,7 +43,7 @@ func newTrap(t *testing.T) *trap {
 		tr.script(name, "exit 1")
 	}
 	tr.script("git", "exec "+git+" \"$@\"")
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	l, err := net.Listen("tcp", "127.0.0.2:0") // the servers of the tests are at another one
 	must(t, err)
 	t.Cleanup(func() { l.Close() })
 	tr.addr = l.Addr().String()

@@ -70,6 +70,7 @@ func newWorld(t *testing.T) *world {
 		kubeconfig: sb.UserKubeconfig(t, controllerUser, "system:masters"),
 		cache:      filepath.Join(dir, "cache"),
 		log:        filepath.Join(dir, "abide.log"),
+		flags:      []string{"--allow-addresses", "127.0.0.1"}, // where the servers of the tests are
 	}
 	logOnFailure(t, w.log)
 	installKinds(t, sb.Config())

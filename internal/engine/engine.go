@@ -70,8 +70,8 @@ type Options struct {
 	Namespace string
 	// AllowLocal lets Apps name repositories on the local disk.
 	AllowLocal bool
-	// AllowAddresses are addresses that charts and files may be fetched from
-	// although only this machine may reach them, or its own network segment.
+	// AllowAddresses are addresses that may be fetched from although only this
+	// machine may reach them, or its own network segment.
 	AllowAddresses []netip.Prefix
 	// RemoteHosts are the hosts from which any kustomization may take bases, files
 	// and charts; lower case, without a port.
@@ -126,7 +126,7 @@ func (e *Engine) open(ctx context.Context, o Options) error {
 		return fmt.Errorf("finding abide's own program: %w", err)
 	}
 	gits, err := git.New(git.Options{
-		Dir: filepath.Join(o.CacheDir, "git"), SelfExe: self, AllowLocal: o.AllowLocal, Logger: o.Log,
+		Dir: filepath.Join(o.CacheDir, "git"), SelfExe: self, AllowLocal: o.AllowLocal, AllowAddresses: o.AllowAddresses, Logger: o.Log,
 	})
 	if err != nil {
 		return err

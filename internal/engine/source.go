@@ -52,6 +52,7 @@ func follow(at stores, o Options, judged *claims.Claims, moves *controller.Moves
 		Dir: filepath.Join(o.CacheDir, "files"), AllowAddresses: o.AllowAddresses, Logger: log,
 		Notify: func(name string) {
 			if app, _, ok := sources.AppOf(name); ok {
+				judged.Target(app, all.Head(app).At.String())
 				waker.Wake(app)
 			}
 		},

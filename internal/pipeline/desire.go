@@ -128,7 +128,6 @@ func (r *run) render(ctx context.Context) bool {
 	if err != nil {
 		return r.renderFailed(ctx, err)
 	}
-	r.Remotes.Used(r.id, d.remotes)
 	if r.mem.desired == nil || r.mem.desired.hash != d.hash {
 		r.mem.failures, r.mem.approved = 0, approval{} // a new desired state starts afresh
 	}
@@ -146,10 +145,14 @@ func (r *run) need(ctx context.Context, err *error) (coming bool) {
 		return false
 	}
 	var denied interface{ Denied() bool }
-	if why := r.Remotes.Need(ctx, r.app, e.Remotes); why == nil {
+	why := r.Remotes.Need(ctx, r.app, e.Remotes)
+	if why == nil {
 		return true
-	} else if !errors.As(why, &denied) || len(e.Remotes) > 1 {
-		*err = why // else the render says it better: it knows the file
+	}
+	// Where nothing but a rule refuses it, the render says it better: it knows
+	// the file, and its hint helps.
+	if ruled := errors.As(why, &denied) && denied.Denied(); !ruled || len(e.Remotes) > 1 {
+		*err = why
 	}
 	return false
 }
@@ -182,12 +185,28 @@ func (r *run) around() (desired.Around, error) {
 }
 
 func (r *run) want(d *desiredState) bool {
+	r.used(d)
 	r.desired = d
 	r.out.Desired, r.out.Hooks = d.hash, d.hooks
 	if !r.vanished() { // else what runs was not made by it, until the run is through
 		r.out.Renderer = d.renderer
 	}
 	return true
+}
+
+// used has nothing followed but what a render has used. What it has not, is no
+// part of the state any more, nor is what is wrong with it.
+func (r *run) used(d *desiredState) {
+	dropped := r.Remotes.Used(r.id, d.remotes)
+	if len(dropped) == 0 {
+		return
+	}
+	now := r.Source.Head(r.id)
+	if now.At != r.out.Head.At.without(dropped) {
+		return // it has moved as well, which wakes the App
+	}
+	r.out.Head, d.at = now, now.At
+	r.Claims.Target(r.id, now.At.String())
 }
 
 // vanished tells whether the folder has lost what made it more than a folder of
@@ -272,7 +291,7 @@ func origin(app *v1alpha1.App) string {
 // App itself says, its ConfigMaps and Secrets, or what it is made of besides.
 // Such a render shares neither results nor a process with other namespaces.
 func (r *run) ownRender() bool {
-	return r.app.Spec.Render != nil || r.app.Spec.Source.Chart != nil || len(r.app.Spec.Sources) > 0
+	return r.app.Spec.Render != nil || r.app.Spec.Source.Chart != nil || r.out.Head.Beside != ""
 }
 
 // notes name the hooks of a render.

@@ -114,6 +114,9 @@ func (p *Pipeline) Advance(app object.App, from, to string) bool {
 	if d == nil || d.at.Commit != from || len(d.unknown) > 0 {
 		return false
 	}
+	if p.Source.Head(app).Beside != d.at.Beside { // what stands beside it has moved as well
+		return false
+	}
 	d.at.Commit = to
 	p.Claims.Target(app, d.at.String())
 	p.Claims.Judge(app, claims.Judgement{Commit: d.at.String(), Wants: d.keys})

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -29,6 +31,17 @@ func (a At) String() string {
 		return a.Commit
 	}
 	return a.Commit + " " + a.Beside
+}
+
+// without is the state when some things that kustomizations name are no part of
+// it.
+func (a At) without(dropped []render.Remote) At {
+	parts := strings.Fields(a.Beside)
+	for _, s := range dropped {
+		parts = slices.DeleteFunc(parts, func(p string) bool { return strings.HasPrefix(p, s.Name()+"=") })
+	}
+	a.Beside = strings.Join(parts, " ")
+	return a
 }
 
 // Head is where what an App follows stands: the last good state.
@@ -72,7 +85,8 @@ type Remotes interface {
 	// had; without one it is on its way, and its arrival wakes the App.
 	Need(ctx context.Context, app *v1alpha1.App, need []render.Remote) error
 	// Used says all that a render has used: nothing else is followed any more.
-	Used(app object.App, used []render.Remote)
+	// It returns what was until then; usually nothing.
+	Used(app object.App, used []render.Remote) (dropped []render.Remote)
 }
 
 // MovedError says that a source moved on while a run was under way.

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"time"
 
 	"abide.dev/abide/internal/render/fault"
 	"abide.dev/abide/internal/snapshot"
@@ -173,8 +174,12 @@ func (c *Cache) fly(ctx context.Context, key flightKey, f *flight, tree snapshot
 // changed, and what takes a library or more memory by the Func. before is what
 // the request gave last.
 func (c *Cache) make(ctx context.Context, scope string, tree snapshot.Tree, req Request, before *Result) (*Result, error) {
+	turn := time.NewTimer(smallTime)
+	defer turn.Stop()
 	select {
 	case c.small <- struct{}{}:
+	case <-turn.C:
+		return c.render(ctx, scope, tree, req)
 	case <-ctx.Done():
 		return &Result{}, ctx.Err()
 	}

@@ -16,8 +16,11 @@ import (
 	"abide.dev/abide/internal/render"
 	"abide.dev/abide/internal/render/jsonnet"
 	"abide.dev/abide/internal/render/overlay"
+	"abide.dev/abide/internal/render/remote"
 	"abide.dev/abide/internal/render/substitute"
+	"abide.dev/abide/internal/snapshot"
 	"abide.dev/abide/internal/snapshot/memtree"
+	"abide.dev/abide/internal/snapshot/mount"
 )
 
 // requestOf is how an App of docs/rendering.md is rendered.
@@ -160,6 +163,55 @@ func TestPlaceholdersInDocs(t *testing.T) {
 	}
 	want := map[string]any{"a": "1.27x", "b": "$(date) $S", "c": 1.1, "d": "1.10", "e": 1.1, "f": true}
 	if d := cmp.Diff(want, res.Objects[0].Object["spec"]); d != "" {
+		t.Errorf("(-want +got):\n%s", d)
+	}
+}
+
+// TestRemotesInDocs renders the kustomization of docs/rendering.md with what its
+// URLs name.
+func TestRemotesInDocs(t *testing.T) {
+	page, err := os.ReadFile(filepath.Join("..", "..", "docs", "rendering.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, block, ok := strings.Cut(section(t, string(page), "Remote bases"), "    # app/kustomization.yaml\n")
+	if !ok {
+		t.Fatal("the section has no kustomization")
+	}
+	block, _, _ = strings.Cut(block, "\n\n")
+	ar, err := txtar.ParseFile(filepath.Join("testdata", "docs", "remotes.txtar"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	trees := map[string]map[string]string{"app": {"app/kustomization.yaml": strings.ReplaceAll("\n"+block+"\n", "\n    ", "\n")}, "bases": {}, "files": {}}
+	want := ""
+	for _, f := range ar.Files {
+		top, rest, _ := strings.Cut(f.Name, "/")
+		switch top {
+		case "WANT":
+			want = string(f.Data)
+		case "app":
+			trees[top][f.Name] = string(f.Data)
+		default:
+			trees[top][rest] = string(f.Data)
+		}
+	}
+	bases := remote.Spec{Kind: remote.Git, URL: "https://github.com/example/bases", Ref: "v1.4"}
+	file := remote.Spec{Kind: remote.File, URL: "https://example.com/crds/shop.yaml"}
+	tree := mount.New(memtree.FromText(trees["app"]), map[string]snapshot.Tree{
+		bases.Name(): memtree.FromText(trees["bases"]), file.Name(): memtree.FromText(trees["files"]),
+	})
+	req := render.Request{Path: "app"}
+	res, err := render.Render(t.Context(), tree, req)
+	alike(t, tree, req, res, err)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := res.YAML()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if d := cmp.Diff(want, string(got)); d != "" {
 		t.Errorf("(-want +got):\n%s", d)
 	}
 }

@@ -148,6 +148,12 @@ func (w *walker) entry(ctx context.Context, realDir, shownDir string, e snapshot
 	if strings.HasPrefix(e.Name, ".") {
 		return nil
 	}
+	if w.seen++; w.small && w.seen > smallEntries {
+		return errNotSmall
+	}
+	if err := ctx.Err(); err != nil {
+		return err
+	}
 	real, shown, kind := path.Join(realDir, e.Name), path.Join(shownDir, e.Name), e.Kind
 	// Ask before a link is followed, so that a bad one can be left out.
 	if kind != snapshot.Dir && w.ignored(stack, shown, false) {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"math/rand/v2"
+	"net/netip"
 	"path"
 	"slices"
 	"strings"
@@ -522,7 +523,7 @@ func mirrorOf(t *testing.T, repo *gittest.Repo) *git.Mirror {
 		t.Fatal(err)
 	}
 	t.Cleanup(running.Close)
-	store, err := git.New(git.Options{Dir: t.TempDir()})
+	store, err := git.New(git.Options{Dir: t.TempDir(), AllowAddresses: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}})
 	if err != nil {
 		t.Fatal(err)
 	}

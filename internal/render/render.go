@@ -200,6 +200,7 @@ type renderer struct {
 	small bool
 	fresh int64 // bytes that were decoded
 	most  int64 // of them, if small
+	seen  int   // files and folders so far
 }
 
 func (r *renderer) render(ctx context.Context) error {

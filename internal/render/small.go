@@ -3,6 +3,7 @@ package render
 import (
 	"context"
 	"errors"
+	"time"
 
 	"abide.dev/abide/internal/snapshot"
 )
@@ -12,6 +13,14 @@ import (
 const (
 	firstBytes = 1 << 20
 	smallBytes = 4 << 20
+)
+
+const (
+	// smallEntries bounds the files and folders that a small render looks at.
+	smallEntries = 10_000
+	// smallTime bounds a small render, and the wait for the turn of one, so that
+	// who comes with much that is small keeps nobody waiting for long.
+	smallTime = 200 * time.Millisecond
 )
 
 // smallRenders is how many of them run at a time.
@@ -37,5 +46,10 @@ func smallRender(ctx context.Context, tree snapshot.Tree, req Request, before *R
 	if before != nil && before.manifests != nil {
 		r.before, r.most = before.manifests, smallBytes
 	}
-	return r.run(ctx)
+	bound, cancel := context.WithTimeout(ctx, smallTime)
+	defer cancel()
+	if res, err = r.run(bound); err != nil && bound.Err() != nil && ctx.Err() == nil {
+		return nil, errNotSmall
+	}
+	return res, err
 }

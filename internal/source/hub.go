@@ -63,6 +63,9 @@ type Want struct {
 	// Interval is the time between two looks; 0 is the Hub's default. The
 	// shortest of a group's Apps counts.
 	Interval time.Duration
+	// Behind lets others go first: of the looks at a host and of all, what
+	// nobody follows but so has a share, and no more.
+	Behind bool
 }
 
 // State is what is known for an App.
@@ -113,6 +116,7 @@ type Hub struct {
 	ready   []*host // with a queue, in the order of their turns
 	timers  dueHeap
 	running int
+	behind  int             // running looks that are behind others
 	silent  int             // running looks at hosts that last did not answer
 	doubted int             // running looks at hosts that are silent or new
 	changed map[string]bool // Apps to notify
@@ -131,6 +135,7 @@ type group struct {
 	follows  map[Ref]*follow
 	// intervals counts the Apps by the interval they want.
 	intervals map[time.Duration]int
+	ahead     map[string]bool // the Apps that do not follow it behind others
 
 	due      time.Time
 	position int // in the heap, -1 when not in it
@@ -168,6 +173,8 @@ type host struct {
 	name    string
 	queue   []*group
 	running int
+	behind  int  // running looks that are behind others
+	turns   int  // begun since one of those
 	proven  bool // it answered once
 	silent  bool // it did not answer the last look
 	inRing  bool
@@ -231,7 +238,7 @@ func (h *Hub) Follow(app string, want Want) {
 	key := groupKey{url.String(), want.Credentials.ID}
 	g := h.groups[key]
 	if g == nil {
-		g = &group{key: key, host: h.hostOf(url), mirror: m, creds: want.Credentials.Value, follows: map[Ref]*follow{}, intervals: map[time.Duration]int{}, position: -1}
+		g = &group{key: key, host: h.hostOf(url), mirror: m, creds: want.Credentials.Value, follows: map[Ref]*follow{}, intervals: map[time.Duration]int{}, ahead: map[string]bool{}, position: -1}
 		h.groups[key] = g
 	}
 	if g.creds != want.Credentials.Value {
@@ -255,6 +262,9 @@ func (h *Hub) Follow(app string, want Want) {
 		if f.state.Err != nil || f.state.Revision.Hash != "" {
 			h.changed[app] = true
 		}
+	}
+	if delete(g.ahead, app); !want.Behind {
+		g.ahead[app] = true
 	}
 	if f.apps[app] != want.Interval {
 		g.wantInterval(f.apps[app], -1)
@@ -304,6 +314,7 @@ func (h *Hub) leave(app string) {
 	g := f.group
 	if g != nil {
 		g.wantInterval(f.apps[app], -1)
+		delete(g.ahead, app)
 	}
 	delete(h.apps, app)
 	delete(f.apps, app)

@@ -671,6 +671,93 @@ func TestNewHostsDoNotStarveProvenOnes(t *testing.T) {
 	})
 }
 
+// TestBehind: what is behind others has a share of the looks, and no more.
+func TestBehind(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := start(t, Options{Processes: 4, Interval: 10 * time.Second})
+		most := 0
+		count := func() {
+			b.w.mu.Lock()
+			defer b.w.mu.Unlock()
+			running := 0
+			for url, r := range b.w.remotes {
+				if strings.Contains(url, "base") {
+					running += r.running
+				}
+			}
+			most = max(most, running)
+		}
+		url := func(kind string, i int) string { return fmt.Sprintf("https://one.example/%s%d", kind, i) }
+		for i := range 20 {
+			b.w.at(url("own", i)).takes = 100 * time.Millisecond
+			b.Follow(url("own", i), Want{URL: url("own", i)})
+		}
+		time.Sleep(10 * time.Second)
+		for i := range 300 { // of one App, each as slow as a large clone
+			r := b.w.at(url("base", i))
+			r.takes, r.onList = 20*time.Second, count
+			b.Follow(url("base", i), Want{URL: url("base", i), Behind: true})
+		}
+		n := 0
+		for i := range 20 {
+			n -= b.w.at(url("own", i)).listings()
+		}
+		time.Sleep(101 * time.Second)
+		synctest.Wait()
+		for i := range 20 {
+			n += b.w.at(url("own", i)).listings()
+		}
+		if n < 180 {
+			t.Errorf("%d looks of 200 at what is not behind", n)
+		}
+		if most != 1 {
+			t.Errorf("%d looks at a time at what is behind, at one host", most)
+		}
+		// Its turn comes, and what somebody else follows as well is not behind.
+		if s := b.state(t, url("base", 0)); s.Revision.Hash == "" {
+			t.Error("what is behind is never looked at")
+		}
+		b.w.at(url("base", 299)).takes = 0
+		b.Follow("other", Want{URL: url("base", 299)})
+		time.Sleep(5 * time.Second)
+		synctest.Wait()
+		if s := b.state(t, "other"); s.Revision.Hash == "" {
+			t.Error("what is not behind for all is")
+		}
+	})
+}
+
+// TestCommitThatComes: a commit that is not there yet is not waited for as long
+// as one that is.
+func TestCommitThatComes(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := start(t, Options{})
+		r := b.w.at(repoURL)
+		r.w.mu.Lock()
+		r.fetchErr = &git.Error{Kind: git.CommitNotFound, Problem: "not there"}
+		r.w.mu.Unlock()
+		b.Follow("a", Want{URL: repoURL, Ref: Ref{Commit: hash("7")}, Interval: 24 * time.Hour})
+		synctest.Wait()
+		if s := b.state(t, "a"); !git.IsKind(s.Err, git.CommitNotFound) {
+			t.Fatalf("%+v", s)
+		}
+		r.w.mu.Lock()
+		r.fetchErr = nil
+		r.w.mu.Unlock()
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		if s := b.state(t, "a"); s.Err != nil {
+			t.Errorf("it is pushed, and after a minute: %v", s.Err)
+		}
+		n := r.listings()
+		time.Sleep(20 * time.Hour)
+		synctest.Wait()
+		if got := r.listings() - n; got > 0 {
+			t.Errorf("when it is there, it is looked at %d times in 20 hours", got)
+		}
+	})
+}
+
 func TestProcessesAreBounded(t *testing.T) {
 	for _, tt := range []struct{ hosts, most int }{{10, 4}, {1, 2}} {
 		synctest.Test(t, func(t *testing.T) {

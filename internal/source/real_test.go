@@ -2,6 +2,7 @@ package source_test
 
 import (
 	"context"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"strings"
@@ -160,7 +161,7 @@ func TestHubRepairsItsMirror(t *testing.T) {
 
 func startHub(t *testing.T, dir string) *source.Hub {
 	t.Helper()
-	store, err := git.New(git.Options{Dir: filepath.Join(dir, "git")})
+	store, err := git.New(git.Options{Dir: filepath.Join(dir, "git"), AllowAddresses: loopback})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -184,7 +185,7 @@ func BenchmarkCommitSeen(b *testing.B) {
 		b.Fatal(err)
 	}
 	defer running.Close()
-	store, err := git.New(git.Options{Dir: b.TempDir()})
+	store, err := git.New(git.Options{Dir: b.TempDir(), AllowAddresses: loopback})
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -209,3 +210,5 @@ func BenchmarkCommitSeen(b *testing.B) {
 		}
 	}
 }
+
+var loopback = []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}

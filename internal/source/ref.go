@@ -17,7 +17,8 @@ type Ref struct {
 	Semver string `json:"semver,omitempty"` // a range over tags, as Masterminds/semver has it
 	Commit string `json:"commit,omitempty"` // 40 or 64 hexadecimal digits
 	// Name is what `git fetch ORIGIN NAME` takes: the short name of a tag or,
-	// where there is no such tag, of a branch; or a full name of either.
+	// where there is no such tag, of a branch; or a full name, also of what is
+	// neither, such as refs/pull/1/head.
 	Name string `json:"name,omitempty"`
 }
 
@@ -93,7 +94,7 @@ func (r Ref) names() []string {
 	switch {
 	case r.Name == "":
 		return nil
-	case strings.HasPrefix(r.Name, "refs/heads/"), strings.HasPrefix(r.Name, "refs/tags/"):
+	case strings.HasPrefix(r.Name, "refs/"):
 		return []string{r.Name}
 	}
 	return []string{"refs/tags/" + r.Name, "refs/heads/" + r.Name}

@@ -37,6 +37,7 @@ func TestResolve(t *testing.T) {
 		{"or else a branch", refs, Ref{Name: "dev"}, Revision{"refs/heads/dev", hash("2")}, ""},
 		{"a tag goes before a branch", git.Refs{Hashes: map[string]string{"refs/heads/x": hash("1"), "refs/tags/x": hash("2")}}, Ref{Name: "x"}, Revision{"refs/tags/x", hash("2")}, ""},
 		{"a full name", refs, Ref{Name: "refs/heads/dev"}, Revision{"refs/heads/dev", hash("2")}, ""},
+		{"a full name of what is neither", git.Refs{Hashes: map[string]string{"refs/pull/1/head": hash("1")}}, Ref{Name: "refs/pull/1/head"}, Revision{"refs/pull/1/head", hash("1")}, ""},
 		{"a name of nothing", refs, Ref{Name: "gone"}, Revision{}, git.RefNotFound},
 		{"a name that is a pattern", refs, Ref{Name: "*"}, Revision{}, git.RefInvalid},
 		{"a branch that is gone", refs, Ref{Branch: "gone"}, Revision{}, git.RefNotFound},

@@ -117,12 +117,36 @@ func (h *Hub) next() *group {
 			host.doubted() && h.doubted >= max(1, h.slots*3/4) {
 			continue
 		}
-		g := host.queue[0]
-		host.queue = slices.Delete(host.queue, 0, 1)
-		g.queued = false
-		return g
+		if g := host.take(h.behind < half && host.behind < max(1, half/2)); g != nil {
+			return g
+		}
 	}
 	return nil
+}
+
+// behindTurn is which turn of a host is one for what is behind others, so that
+// it comes about however many the others are.
+const behindTurn = 4
+
+// take takes the group whose turn it is out of the queue; nil if there is none
+// but what is behind others, and that may not.
+func (x *host) take(mayBehind bool) *group {
+	i := slices.IndexFunc(x.queue, func(g *group) bool { return len(g.ahead) > 0 })
+	if mayBehind && (i < 0 || x.turns >= behindTurn-1) {
+		if j := slices.IndexFunc(x.queue, func(g *group) bool { return len(g.ahead) == 0 }); j >= 0 {
+			i = j
+		}
+	}
+	if i < 0 {
+		return nil
+	}
+	g := x.queue[i]
+	x.queue = slices.Delete(x.queue, i, i+1)
+	if x.turns++; len(g.ahead) == 0 {
+		x.turns = 0
+	}
+	g.queued = false
+	return g
 }
 
 // doubted tells that the host may well not answer.
@@ -161,12 +185,14 @@ func (h *Hub) sweepHost(x *host) {
 // begin starts a look in a goroutine of its own.
 func (h *Hub) begin(ctx context.Context, g *group, looks *sync.WaitGroup) {
 	l := h.newLook(g)
-	silent, doubted := g.host.silent, g.host.doubted()
+	silent, doubted, behind := g.host.silent, g.host.doubted(), len(g.ahead) == 0
 	g.running = true
 	g.watching, g.waiting = g.waiting, nil
 	g.direct = false
 	g.host.running++
+	g.host.behind += count(behind)
 	h.running++
+	h.behind += count(behind)
 	h.silent += count(silent)
 	h.doubted += count(doubted)
 	looks.Go(func() {
@@ -174,7 +200,9 @@ func (h *Hub) begin(ctx context.Context, g *group, looks *sync.WaitGroup) {
 		h.mu.Lock()
 		defer h.mu.Unlock()
 		h.running--
+		h.behind -= count(behind)
 		g.host.running--
+		g.host.behind -= count(behind)
 		h.silent -= count(silent)
 		h.doubted -= count(doubted)
 		g.running = false
@@ -221,6 +249,11 @@ func (h *Hub) after(g *group) {
 	d := g.interval
 	if g.failures > 0 {
 		d = h.backoff(g.interval, g.failures)
+	}
+	for _, f := range g.follows { // a long interval is for what is there
+		if f.failed != "" {
+			d = min(d, max(time.Until(f.retryAt), h.interval))
+		}
 	}
 	g.due = time.Now().Add(h.spread(d))
 	heap.Push(&h.timers, g)

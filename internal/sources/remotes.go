@@ -26,6 +26,7 @@ type Remote struct {
 type part struct {
 	name string
 	kind kind
+	url  string // without what may be secret
 }
 
 type kind int
@@ -39,11 +40,12 @@ const (
 func (r Remote) part() part {
 	switch {
 	case r.File != nil:
-		return part{r.Name, ofFile}
+		address, _, _ := strings.Cut(r.File.URL, "?")
+		return part{r.Name, ofFile, address}
 	case r.Chart != nil:
-		return part{r.Name, ofChart}
+		return part{r.Name, ofChart, r.Chart.Ref.Repo}
 	}
-	return part{r.Name, ofGit}
+	return part{r.Name, ofGit, r.Git.URL}
 }
 
 // FollowRemotes follows what the kustomizations of an App name, in place of what
@@ -63,13 +65,35 @@ func (s *Sources) FollowRemotes(app object.App, list []Remote) {
 	s.leaveRemotes(app, before, now)
 }
 
+// KeepRemotes follows, of what the kustomizations of an App name, no more than
+// what has one of these names of mounts.
+func (s *Sources) KeepRemotes(app object.App, names []string) {
+	var kept, dropped []part
+	s.mu.Lock()
+	p, ok := s.apps[app]
+	for _, r := range p.remotes {
+		if slices.Contains(names, r.name) {
+			kept = append(kept, r)
+		} else {
+			dropped = append(dropped, r)
+		}
+	}
+	if p.remotes = kept; ok {
+		s.apps[app] = p
+	}
+	s.mu.Unlock()
+	s.leaveRemotes(app, dropped, nil)
+}
+
 func (s *Sources) followRemotes(app object.App, list []Remote) []part {
 	var out []part
 	for _, r := range list {
 		name := otherName(app, r.Name)
 		switch p := r.part(); p.kind {
 		case ofFile:
-			s.files.Follow(name, *r.File)
+			w := *r.File
+			w.Owner = app.Namespace
+			s.files.Follow(name, w)
 		case ofChart:
 			s.charts.Follow(name, *r.Chart)
 		case ofGit:
@@ -98,16 +122,23 @@ func (s *Sources) leaveRemotes(app object.App, before, now []part) {
 	}
 }
 
-// RemoteErr is why what a kustomization names is not there; nil if it is, or if
-// it is on its way.
-func (s *Sources) RemoteErr(app object.App, name string) error {
+// RemoteErr is why what a kustomization names is not in the tree; nil if it is, or
+// if it is on its way. told says that the App is notified when that changes.
+func (s *Sources) RemoteErr(ctx context.Context, app object.App, name string) (told bool, err error) {
 	p, _ := s.of(app)
 	for _, r := range p.remotes {
-		if digest, err := s.stateOf(app, r); r.name == name && digest == "" {
-			return err
+		if r.name != name {
+			continue
 		}
+		digest, err := s.stateOf(app, r)
+		if digest == "" {
+			return true, err
+		}
+		told = err != nil
+		_, err = s.treeOf(ctx, app, r)
+		return told, err
 	}
-	return nil
+	return true, nil
 }
 
 // stateOf returns where a part stands, "" before it has been seen.

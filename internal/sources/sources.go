@@ -12,7 +12,8 @@
 // stand. A state is there when every part has been seen; an error of one part is
 // the error of all, while the last good state stands. What kustomizations name is
 // no part in that sense: only a render knows whether it is needed still, so what
-// has not been seen is left out.
+// has not been seen, or cannot be read any more, is left out of the tree, and a
+// render that misses it asks for the reason ([Sources.RemoteErr]).
 //
 // Nothing is kept but which parts each App has; what follows them keeps the rest.
 package sources
@@ -84,6 +85,14 @@ type parts struct {
 	git, chart bool
 	others     []string
 	remotes    []part // in order of their names
+	// places are where all these are, but for the remotes, which know it.
+	places []place
+}
+
+// place is where a part is.
+type place struct {
+	kind kind
+	url  string
 }
 
 // Sources are the sources of all Apps. They are safe for concurrent use.
@@ -120,12 +129,15 @@ func (s *Sources) Follow(app object.App, w Wants) {
 	name := app.String()
 	if w.Git != nil {
 		s.git.Follow(name, *w.Git)
+		now.places = append(now.places, place{ofGit, w.Git.URL})
 	}
 	if w.Chart != nil {
 		s.charts.Follow(name, *w.Chart)
+		now.places = append(now.places, place{ofChart, w.Chart.Ref.Repo})
 	}
 	for _, o := range w.Others {
 		now.others = append(now.others, o.Name)
+		now.places = append(now.places, place{ofGit, o.Git.URL})
 		s.git.Follow(otherName(app, o.Name), o.Git)
 	}
 	now.remotes = s.followRemotes(app, w.Remotes)
@@ -217,7 +229,7 @@ func (s *Sources) Head(app object.App) pipeline.Head {
 		if digest == "" {
 			continue // the render says if it needs it
 		}
-		if err != nil && h.Err == nil {
+		if err != nil && h.Err == nil && whole {
 			h.Err = fmt.Errorf("what a kustomization names: %w", err)
 		}
 		beside = append(beside, r.name+"="+digest)
@@ -292,13 +304,11 @@ func (s *Sources) Mounts(ctx context.Context, app object.App) (map[string]snapsh
 		if digest, _ := s.stateOf(app, r); digest == "" {
 			continue
 		}
-		tree, err := s.treeOf(ctx, app, r)
-		if err != nil {
-			return nil, fmt.Errorf("what a kustomization names: %w", err)
+		if tree, err := s.treeOf(ctx, app, r); err == nil {
+			mounts[r.name] = tree
 		}
-		mounts[r.name] = tree
 	}
-	return mounts, nil
+	return mounts, ctx.Err()
 }
 
 // waiter is a look that was asked for.
@@ -327,6 +337,40 @@ func (s *Sources) Refresh(app object.App) <-chan struct{} {
 // RefreshURL looks at once at a repository of either kind, for all Apps.
 func (s *Sources) RefreshURL(url string) <-chan struct{} {
 	return all([]waiter{s.git.RefreshURL(url), s.charts.RefreshRepo(url)})
+}
+
+// RefreshWhere looks at once at everything that any App follows at a URL for which
+// at is true, be it a part of the App or something that its kustomizations name.
+func (s *Sources) RefreshWhere(at func(url string) bool) <-chan struct{} {
+	s.mu.Lock()
+	places, files := map[place]bool{}, []string{}
+	for app, p := range s.apps {
+		for _, one := range p.places {
+			places[one] = true
+		}
+		for _, r := range p.remotes {
+			if r.kind != ofFile {
+				places[place{r.kind, r.url}] = true
+			} else if at(r.url) {
+				files = append(files, otherName(app, r.name))
+			}
+		}
+	}
+	s.mu.Unlock()
+	var looks []waiter
+	for one := range places {
+		switch {
+		case !at(one.url):
+		case one.kind == ofChart:
+			looks = append(looks, s.charts.RefreshRepo(one.url))
+		default:
+			looks = append(looks, s.git.RefreshURL(one.url))
+		}
+	}
+	for _, name := range files {
+		looks = append(looks, over(s.files.Refresh(name)))
+	}
+	return all(looks)
 }
 
 func all(looks []waiter) <-chan struct{} {

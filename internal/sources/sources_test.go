@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"maps"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -17,6 +18,7 @@ import (
 	"abide.dev/abide/internal/source"
 	"abide.dev/abide/internal/source/chart"
 	"abide.dev/abide/internal/source/file"
+	"abide.dev/abide/internal/source/git"
 	"abide.dev/abide/internal/sources"
 )
 
@@ -26,7 +28,8 @@ type gits struct {
 	states map[string]source.State
 	trees  map[string]snapshot.Tree
 	// read is called before each snapshot that is read.
-	read func()
+	read      func()
+	refreshed []string
 }
 
 func (g *gits) Follow(name string, w source.Want) { g.wants[name] = w }
@@ -49,7 +52,16 @@ func (g *gits) Snapshot(_ context.Context, name string) (source.Snapshot, error)
 }
 
 func (g *gits) RefreshApp(string) *source.Refresh { return nil }
-func (g *gits) RefreshURL(string) *source.Refresh { return nil }
+func (g *gits) RefreshURL(url string) *source.Refresh {
+	g.refreshed = append(g.refreshed, url)
+	return source.NewHub(source.Options{Remotes: nobody{}}).RefreshURL(url)
+}
+
+// nobody has no repository; to ask for it is over at once.
+type nobody struct{}
+
+func (nobody) Parse(raw string) (git.URL, error)     { return git.ParseURL(raw) }
+func (nobody) Mirror(git.URL) (source.Mirror, error) { return nil, fs.ErrNotExist }
 
 // charts follows charts in memory.
 type charts struct {
@@ -227,14 +239,16 @@ func TestAppOf(t *testing.T) {
 
 // files follows in memory.
 type files struct {
-	wants map[string]file.Want
-	state file.State
+	wants     map[string]file.Want
+	state     file.State
+	refreshed []string
 }
 
 func (f *files) Follow(name string, w file.Want) { f.wants[name] = w }
 func (f *files) Forget(name string)              { delete(f.wants, name) }
 func (f *files) State(string) (file.State, bool) { return f.state, true }
-func (f *files) Refresh(string) <-chan struct{} {
+func (f *files) Refresh(name string) <-chan struct{} {
+	f.refreshed = append(f.refreshed, name)
 	done := make(chan struct{})
 	close(done)
 	return done
@@ -271,16 +285,22 @@ func TestRemotes(t *testing.T) {
 	if h := s.Head(app); h.At != (pipeline.At{Commit: "c1"}) || h.Err != nil {
 		t.Errorf("what has never been seen is nobody's error: %+v, %v", h.At, h.Err)
 	}
-	if err := s.RemoteErr(app, "remote-a"); !errors.Is(err, broken) || s.RemoteErr(app, "remote-b") != nil {
-		t.Errorf("who needs it gets no error: %v", err)
+	remoteErr := func(name string, wantTold bool, want error) {
+		t.Helper()
+		if told, err := s.RemoteErr(t.Context(), app, name); told != wantTold || !errors.Is(err, want) {
+			t.Errorf("%s is missing because of %v, told %v; want %v, told %v", name, err, told, want, wantTold)
+		}
 	}
+	remoteErr("remote-a", true, broken)
+	remoteErr("remote-b", true, nil)
 	g.states["team/shop#remote-a"] = at("r1")
 	g.trees["team/shop#remote-a"] = memtree.FromText(map[string]string{"base/x.yaml": "base"})
 	f.state.Digest, c.state.Revision.Digest = "sha256:f1", "sha256:d1"
 	head := s.Head(app)
-	if want := (pipeline.At{Commit: "c1", Beside: "remote-a=r1 remote-b=sha256:f1 remote-c=sha256:d1"}); head.At != want || s.RemoteErr(app, "remote-a") != nil {
+	if want := (pipeline.At{Commit: "c1", Beside: "remote-a=r1 remote-b=sha256:f1 remote-c=sha256:d1"}); head.At != want {
 		t.Errorf("it stands at %+v", head.At)
 	}
+	remoteErr("remote-a", false, nil)
 	tree, err := s.Tree(t.Context(), app, head.At)
 	if err != nil {
 		t.Fatal(err)
@@ -294,6 +314,36 @@ func TestRemotes(t *testing.T) {
 	if h := s.Head(app); h.At != head.At || !errors.Is(h.Err, broken) {
 		t.Errorf("what was good does not stand through an error: %+v, %v", h.At, h.Err)
 	}
+	g.states["team/shop"] = source.State{}
+	if h := s.Head(app); h.Commit != "" || h.Err != nil {
+		t.Errorf("while the App's own repository has not been seen, what is beside it fails: %+v, %v", h.At, h.Err)
+	}
+	g.states["team/shop"] = at("c1")
+
+	// What was seen once and can be read no longer keeps nothing else away.
+	delete(g.trees, "team/shop#remote-a")
+	if tree, err = s.Tree(t.Context(), app, head.At); err != nil {
+		t.Fatalf("one that cannot be read fails all: %v", err)
+	}
+	if _, err := tree.Lookup("$remote-a"); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("what cannot be read is there: %v", err)
+	}
+	if got := content(t, tree, "$remote-b/x.yaml"); got != "file" {
+		t.Errorf("beside it is %q", got)
+	}
+	remoteErr("remote-a", false, fs.ErrNotExist)
+	st := at("r1")
+	st.Err = broken
+	g.states["team/shop#remote-a"] = st
+	remoteErr("remote-a", true, fs.ErrNotExist)
+
+	s.KeepRemotes(app, []string{"remote-b", "remote-c"})
+	if _, ok := g.wants["team/shop#remote-a"]; ok || len(f.wants) != 1 || len(c.wants) != 1 || len(g.wants) != 1 {
+		t.Errorf("kept are %v %v %v", g.wants, f.wants, c.wants)
+	}
+	if h := s.Head(app); h.Beside != "remote-b=sha256:f1 remote-c=sha256:d1" {
+		t.Errorf("what is not kept is part of the state: %+v", h.At)
+	}
 	own.Remotes = names[:1]
 	s.Follow(app, own)
 	if len(f.wants) > 0 || len(g.wants) != 1 || len(c.wants) != 1 {
@@ -302,5 +352,39 @@ func TestRemotes(t *testing.T) {
 	s.Forget(app)
 	if len(g.wants)+len(f.wants)+len(c.wants) > 0 {
 		t.Errorf("still followed: %v %v %v", g.wants, f.wants, c.wants)
+	}
+}
+
+// TestRefreshWhere: all that is followed at a URL is looked at, whatever it is to
+// its App, and each once.
+func TestRefreshWhere(t *testing.T) {
+	g, c, _ := world()
+	f := &files{wants: map[string]file.Want{}}
+	s := sources.New(g, c, f)
+	w := sources.Wants{
+		Git:    &source.Want{URL: "https://a.example/own"},
+		Others: []sources.Other{{Name: "envs", Git: source.Want{URL: "https://b.example/envs"}}},
+		Remotes: []sources.Remote{
+			{Name: "remote-a", Git: &source.Want{URL: "https://b.example/lib"}},
+			{Name: "remote-b", File: &file.Want{URL: "https://b.example/x.yaml?token=1"}},
+			{Name: "remote-c", File: &file.Want{URL: "https://a.example/x.yaml"}},
+		},
+	}
+	s.Follow(app, w)
+	s.Follow(object.App{Namespace: "team", Name: "other"}, sources.Wants{Git: &source.Want{URL: "https://b.example/lib"}})
+	var asked []string
+	<-s.RefreshWhere(func(url string) bool {
+		asked = append(asked, url)
+		return strings.HasPrefix(url, "https://b.example/")
+	})
+	slices.Sort(g.refreshed)
+	if want := []string{"https://b.example/envs", "https://b.example/lib"}; !slices.Equal(g.refreshed, want) {
+		t.Errorf("looks at %v, want %v", g.refreshed, want)
+	}
+	if want := []string{"team/shop#remote-b"}; !slices.Equal(f.refreshed, want) {
+		t.Errorf("looks at the files %v, want %v", f.refreshed, want)
+	}
+	if strings.Contains(strings.Join(asked, " "), "token") {
+		t.Errorf("a query is shown: %v", asked)
 	}
 }

@@ -75,7 +75,7 @@ var plainName = regexp.MustCompile(`^[A-Za-z0-9_-][A-Za-z0-9._-]*$`)
 func (s Spec) Host() string {
 	host := s.URL
 	if _, rest, ok := strings.Cut(host, "://"); ok {
-		host, _, _ = strings.Cut(rest, "/")
+		host = authority(rest)
 	} else {
 		host, _, _ = strings.Cut(host, ":") // user@host:path
 	}
@@ -140,12 +140,17 @@ func HasPassword(value string) bool {
 	if !ok {
 		return false
 	}
-	authority := rest
-	if i := strings.IndexAny(rest, "/?#"); i >= 0 {
-		authority = rest[:i]
-	}
-	user, _, ok := cutLast(authority, "@")
+	user, _, ok := cutLast(authority(rest), "@")
 	return ok && strings.Contains(user, ":")
+}
+
+// authority is what stands between the slashes of a scheme and what ends it, by
+// RFC 3986, 3.2: not the path alone does, and a backslash is one to some.
+func authority(rest string) string {
+	if i := strings.IndexAny(rest, `/?#\`); i >= 0 {
+		return rest[:i]
+	}
+	return rest
 }
 
 func cutLast(s, sep string) (before, after string, ok bool) {

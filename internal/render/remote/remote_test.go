@@ -2,6 +2,7 @@ package remote_test
 
 import (
 	"errors"
+	"net/url"
 	"strings"
 	"testing"
 
@@ -87,6 +88,8 @@ func TestSpec(t *testing.T) {
 		"https://Host.Example:8443/o/r": "host.example", "git@host.example:o/r": "host.example",
 		"ssh://git@host.example:22/o": "host.example", "https://[::1]:80/x": "::1", "oci://host.example/charts": "host.example",
 		"github.com:o/r": "github.com", "https://user@host.example/o/r": "host.example",
+		"https://evil.example?@host.example/x.yaml": "evil.example", "https://evil.example#@host.example/x.yaml": "evil.example",
+		`https://evil.example\@host.example/x.yaml`: "evil.example", "oci://evil.example?@host.example/charts": "evil.example",
 	} {
 		if got := (remote.Spec{URL: url}).Host(); got != host {
 			t.Errorf("the host of %s is %q, want %q", url, got, host)
@@ -97,8 +100,10 @@ func TestSpec(t *testing.T) {
 	}
 }
 
+// FuzzParse: what is parsed stays where it is, and is fetched from the host that
+// its Spec says, as those see it who fetch files.
 func FuzzParse(f *testing.F) {
-	for _, s := range []string{"https://h/o/r//p?ref=v1", "git@h:o/r", "github.com/o/r", "https://h/x.yaml", "git::ssh://u@h/_git/x", "https://a:b@h/"} {
+	for _, s := range []string{"https://evil?@h/x.yaml", "https://h/o/r//p?ref=v1", "git@h:o/r", "github.com/o/r", "https://h/x.yaml", "git::ssh://u@h/_git/x", "https://a:b@h/"} {
 		f.Add(s, 3)
 	}
 	f.Fuzz(func(t *testing.T, s string, takes int) {
@@ -108,6 +113,9 @@ func FuzzParse(f *testing.F) {
 		}
 		if spec.Kind != remote.Git && spec.Kind != remote.File || p == ".." || strings.HasPrefix(p, "../") || strings.HasPrefix(p, "/") {
 			t.Errorf("%q is %+v with the path %q", s, spec, p)
+		}
+		if u, err := url.Parse(spec.URL); spec.Kind == remote.File && (err != nil || !strings.EqualFold(u.Hostname(), spec.Host())) {
+			t.Errorf("%q is from %q and said to be from %q: %v", s, u.Hostname(), spec.Host(), err)
 		}
 	})
 }

@@ -88,7 +88,7 @@ func (g *Guard) DialContext(ctx context.Context, network, address string) (net.C
 	switch network {
 	case "tcp", "tcp4", "tcp6":
 	default:
-		return nil, fmt.Errorf("connecting over %s is not for charts and files", network)
+		return nil, fmt.Errorf("connecting over %s is not what is fetched with", network)
 	}
 	conn, err := g.dialer.DialContext(ctx, network, address)
 	if err != nil {

@@ -9,13 +9,17 @@
 //   - a redirect is followed to the same host and to those of Want.Hosts only,
 //     at most five times. Credentials go to the scheme, host and port of the URL,
 //     and are dropped by the first redirect that leaves these;
-//   - an answer is bounded in bytes and in time; it counts if its status is 200;
+//   - an answer is bounded in bytes and in time; it counts if its status is 200.
+//     So are all files of one owner, and all together;
+//   - one host and one owner have at most half of the looks, and hosts that do
+//     not answer half of them together;
 //   - no error has the query of a URL, a secret or what a server wrote into a
 //     body.
 //
 // What came is kept below Options.Dir under its SHA-256, mode 0600, as long as
-// something is followed that has it, and is read only if it has that digest. The
-// folder is a cache and is emptied by [New]. All else is in memory.
+// something is followed that has it, and is read only if it has that digest, and
+// not before somebody asks for its bytes: a [Poller.Tree] holds none. The folder
+// is a cache and is emptied by [New]. All else is in memory.
 //
 // Who may follow what is for the caller to decide.
 package file

@@ -28,6 +28,7 @@ type Error struct {
 	URL     string // without what may be secret
 	Problem string
 	Err     error // a cause with a type, or nil; its text is not for people
+	later   bool
 }
 
 func (e *Error) Error() string {
@@ -39,6 +40,9 @@ func (e *Error) Error() string {
 
 // Unwrap returns the cause.
 func (e *Error) Unwrap() error { return e.Err }
+
+// Later tells that nothing is wrong: it has not been had yet.
+func (e *Error) Later() bool { return e.later }
 
 // Reason is the reason of a condition.
 func (e *Error) Reason() string { return e.Kind }

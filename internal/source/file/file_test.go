@@ -21,6 +21,7 @@ type host struct {
 	*httptest.Server
 	mu     sync.Mutex
 	serve  http.HandlerFunc
+	alone  http.HandlerFunc // in place of serve, several at a time
 	asked  []*http.Request
 	bundle string
 }
@@ -30,9 +31,13 @@ func newHost(t *testing.T) *host {
 	h := &host{}
 	h.Server = httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		h.mu.Lock()
-		defer h.mu.Unlock()
 		h.asked = append(h.asked, r)
-		h.serve(w, r)
+		if h.alone != nil {
+			defer h.alone(w, r)
+		} else {
+			h.serve(w, r)
+		}
+		h.mu.Unlock()
 	}))
 	t.Cleanup(h.Close)
 	h.bundle = string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: h.Certificate().Raw}))
@@ -58,6 +63,13 @@ func (h *host) does(f http.HandlerFunc) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.serve = f
+}
+
+// free has the host serve several at a time.
+func (h *host) free(f http.HandlerFunc) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.alone = f
 }
 
 func (h *host) want() file.Want {

@@ -18,7 +18,7 @@ import (
 	"time"
 
 	"abide.dev/abide/internal/snapshot"
-	"abide.dev/abide/internal/snapshot/memtree"
+	"abide.dev/abide/internal/snapshot/objhash"
 	"abide.dev/abide/internal/source/dialguard"
 )
 
@@ -35,6 +35,9 @@ type Want struct {
 	URL string
 	// Name is the name of the file in the tree.
 	Name string
+	// Owner is for whom it is followed, such as a namespace: what one has is
+	// bounded, and so is how many of the looks are for one.
+	Owner string
 	// Hosts are those that redirects may lead to, besides that of the URL; lower
 	// case, without a port.
 	Hosts       []string
@@ -44,7 +47,7 @@ type Want struct {
 }
 
 func (w Want) equal(o Want) bool {
-	return w.URL == o.URL && w.Name == o.Name && w.Credentials == o.Credentials && w.Interval == o.Interval && slices.Equal(w.Hosts, o.Hosts)
+	return w.URL == o.URL && w.Name == o.Name && w.Owner == o.Owner && w.Credentials == o.Credentials && w.Interval == o.Interval && slices.Equal(w.Hosts, o.Hosts)
 }
 
 // State is what is known under a name.
@@ -68,8 +71,10 @@ type Options struct {
 
 	Interval   time.Duration // default 5 min
 	MaxBackoff time.Duration // default 30 min
-	Parallel   int           // looks at a time, default 4
+	Parallel   int           // looks at a time, default 8; half of them for one host or owner
 	MaxBytes   int64         // of one file, default 16 MiB
+	OwnerBytes int64         // of all files of one owner, default 128 MiB
+	TotalBytes int64         // of all files, default 1 GiB
 	Timeout    time.Duration // of one look, default 30 s
 }
 
@@ -85,7 +90,12 @@ type Poller struct {
 
 	mu      sync.Mutex
 	names   map[string]*followed
+	held    map[string]content // by digest
+	hosts   map[string]*host
+	owners  map[string]int // running looks
 	looking int
+	silent  int // looks at hosts that last did not answer
+	doubted int // looks at hosts that are silent or new
 	ended   bool
 	wake    chan struct{}
 }
@@ -98,6 +108,8 @@ type followed struct {
 	etag, since string
 	due         time.Time
 	looking     bool
+	asked       bool // it is due at once, whatever a look that runs finds
+	lost        bool // the cache lost its content: tell when it is back
 	failures    int
 	waits       []chan struct{} // for a look that begins from now on
 }
@@ -112,8 +124,10 @@ func New(o Options) (*Poller, error) {
 	}
 	o.Interval = cmp.Or(o.Interval, 5*time.Minute)
 	o.MaxBackoff = cmp.Or(o.MaxBackoff, 30*time.Minute)
-	o.Parallel = cmp.Or(o.Parallel, 4)
+	o.Parallel = cmp.Or(o.Parallel, 8)
 	o.MaxBytes = cmp.Or(o.MaxBytes, 16<<20)
+	o.OwnerBytes = cmp.Or(o.OwnerBytes, 128<<20)
+	o.TotalBytes = cmp.Or(o.TotalBytes, 1<<30)
 	o.Timeout = cmp.Or(o.Timeout, 30*time.Second)
 	if err := os.RemoveAll(o.Dir); err != nil {
 		return nil, fmt.Errorf("cache of files: %w", err)
@@ -123,7 +137,8 @@ func New(o Options) (*Poller, error) {
 	}
 	return &Poller{
 		o: o, guard: dialguard.New(dialguard.Options{Allow: o.AllowAddresses}),
-		names: map[string]*followed{}, wake: make(chan struct{}, 1),
+		names: map[string]*followed{}, held: map[string]content{}, hosts: map[string]*host{}, owners: map[string]int{},
+		wake: make(chan struct{}, 1),
 	}, nil
 }
 
@@ -146,7 +161,14 @@ func (p *Poller) Follow(name string, w Want) {
 		// What other credentials were shown is not shown to these.
 		f = p.replace(name, &followed{})
 	}
-	f.want, f.due = w, time.Time{}
+	f.want = w
+	p.ask(f)
+}
+
+// ask has a file looked at at once, and once more if a look runs. The caller
+// holds p.mu.
+func (p *Poller) ask(f *followed) {
+	f.asked, f.due = true, time.Time{}
 	p.poke()
 }
 
@@ -176,7 +198,8 @@ func (p *Poller) drop(digest string) {
 			return
 		}
 	}
-	if digest != "" {
+	if _, kept := p.held[digest]; kept {
+		delete(p.held, digest)
 		if err := os.Remove(p.file(digest)); err != nil {
 			p.o.Logger.Warn("removing a file that nobody follows any more", "error", err)
 		}
@@ -202,6 +225,8 @@ func (p *Poller) State(name string) (State, bool) {
 }
 
 // Tree returns a tree with the last good content under a name, and its digest.
+// Its file is read when it is asked for; one that has changed by then is an error
+// with Later() true.
 func (p *Poller) Tree(name string) (snapshot.Tree, string, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -212,14 +237,12 @@ func (p *Poller) Tree(name string) (snapshot.Tree, string, error) {
 	case f.state.Digest == "":
 		return nil, "", cmp.Or(f.state.Err, errorf("NotFetchedYet", f.want.URL, "the file was not looked at yet"))
 	}
-	b, err := os.ReadFile(p.file(f.state.Digest))
-	if err != nil || digestOf(b) != f.state.Digest {
-		p.o.Logger.Warn("the cache of a file is gone, and it is fetched again", "url", shown(f.want.URL), "error", err)
-		f.etag, f.since, f.due = "", "", time.Time{}
-		p.poke()
-		return nil, "", errorf("CacheFailed", f.want.URL, "what was fetched is no longer in the cache")
+	c := p.held[f.state.Digest]
+	if info, err := os.Stat(p.file(f.state.Digest)); err != nil || info.Size() != c.size {
+		return nil, "", p.lost(f, err)
 	}
-	return memtree.FromText(map[string]string{f.want.Name: string(b)}), f.state.Digest, nil
+	tree, err := p.tree(f, c)
+	return tree, f.state.Digest, err
 }
 
 func (p *Poller) file(digest string) string {
@@ -237,8 +260,8 @@ func (p *Poller) Refresh(name string) <-chan struct{} {
 		close(done)
 		return done
 	}
-	f.waits, f.due = append(f.waits, done), time.Time{}
-	p.poke()
+	f.waits = append(f.waits, done)
+	p.ask(f)
 	return done
 }
 
@@ -261,29 +284,6 @@ func (p *Poller) Run(ctx context.Context) error {
 	}
 }
 
-// begin begins the looks that are due, as far as there is room, and returns for
-// how long there is nothing more to do.
-func (p *Poller) begin(ctx context.Context, looks *sync.WaitGroup) time.Duration {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	now, next := time.Now(), p.o.MaxBackoff
-	for name, f := range p.names {
-		wait := f.due.Sub(now)
-		switch {
-		case f.looking || ctx.Err() != nil:
-		case wait > 0:
-			next = min(next, wait)
-		case p.looking < p.o.Parallel: // the others are due when one is over
-			p.looking++
-			f.looking = true
-			l := look{want: f.want, etag: f.etag, since: f.since, waits: f.waits}
-			f.waits = nil
-			looks.Go(func() { p.look(ctx, name, f, l) })
-		}
-	}
-	return next
-}
-
 func (p *Poller) end() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -303,11 +303,12 @@ type look struct {
 	waits       []chan struct{}
 }
 
-// look looks at a file and takes over what came of it.
-func (p *Poller) look(ctx context.Context, name string, f *followed, l look) {
+// look looks at a file and takes over what came of it. over is told the error of
+// the fetch, under p.mu.
+func (p *Poller) look(ctx context.Context, name string, f *followed, l look, over func(error)) {
 	got, err := p.fetch(ctx, l)
 	p.mu.Lock()
-	p.looking--
+	over(err)
 	f.looking = false
 	changed := false
 	if p.names[name] == f && ctx.Err() == nil {
@@ -329,7 +330,7 @@ func (p *Poller) take(f *followed, w Want, got *answer, err error) bool {
 	before := f.state
 	if err == nil && got.content != nil {
 		digest := digestOf(got.content)
-		if err = p.keep(digest, got.content); err == nil {
+		if err = p.keep(f, w, digest, got.content); err == nil {
 			f.state.Digest, f.etag, f.since = digest, got.etag, got.since
 		}
 	}
@@ -341,14 +342,18 @@ func (p *Poller) take(f *followed, w Want, got *answer, err error) bool {
 		wait = min(wait<<min(f.failures-1, 10), max(wait, p.o.MaxBackoff))
 		p.o.Logger.Info("following a file", "url", shown(w.URL), "error", err, "failures", f.failures)
 	}
-	if len(f.waits) == 0 { // else it is due at once
+	if !f.asked { // else it is due at once
 		// Spread, so that those that began together do not stay together.
 		f.due = time.Now().Add(wait - wait/10 + spread(wait/10))
 	}
 	if before.Digest != f.state.Digest {
 		p.drop(before.Digest)
 	}
-	return before.Digest != f.state.Digest || text(before.Err) != text(f.state.Err)
+	back := f.lost && err == nil
+	if back {
+		f.lost = false
+	}
+	return back || before.Digest != f.state.Digest || text(before.Err) != text(f.state.Err)
 }
 
 func text(err error) string {
@@ -358,13 +363,41 @@ func text(err error) string {
 	return err.Error()
 }
 
-// keep writes content under its digest, in one step.
-func (p *Poller) keep(digest string, content []byte) error {
+// bounds tells whether there is room for some bytes more that f is to have. The
+// caller holds p.mu.
+func (p *Poller) bounds(f *followed, w Want, digest string, size int64) error {
+	total, owned := size, size
+	counted := map[string]bool{digest: true}
+	for _, o := range p.names {
+		if d := o.state.Digest; o != f && o.want.Owner == w.Owner && !counted[d] {
+			counted[d] = true
+			owned += p.held[d].size
+		}
+	}
+	for d, c := range p.held {
+		if d != digest {
+			total += c.size
+		}
+	}
+	switch {
+	case owned > p.o.OwnerBytes:
+		return errorf("TooLarge", w.URL, "with it, the files that are followed for %s have more than %d bytes", cmp.Or(w.Owner, "one owner"), p.o.OwnerBytes)
+	case total > p.o.TotalBytes:
+		return errorf("TooLarge", w.URL, "with it, all files that are followed have more than %d bytes", p.o.TotalBytes)
+	}
+	return nil
+}
+
+// keep writes bytes under their digest, in one step. The caller holds p.mu.
+func (p *Poller) keep(f *followed, w Want, digest string, b []byte) error {
+	if err := p.bounds(f, w, digest, int64(len(b))); err != nil {
+		return err
+	}
 	t, err := os.CreateTemp(p.o.Dir, ".new-")
 	if err != nil {
 		return errorf("CacheFailed", "", "the cache cannot be written: %v", err)
 	}
-	_, err = t.Write(content)
+	_, err = t.Write(b)
 	err = errors.Join(err, t.Close())
 	if err == nil {
 		err = os.Rename(t.Name(), p.file(digest))
@@ -373,6 +406,7 @@ func (p *Poller) keep(digest string, content []byte) error {
 		_ = os.Remove(t.Name()) // the first error is the one to tell
 		return errorf("CacheFailed", "", "the cache cannot be written: %v", err)
 	}
+	p.held[digest] = content{int64(len(b)), objhash.Blob(b)}
 	return nil
 }
 

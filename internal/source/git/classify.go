@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 
+	"abide.dev/abide/internal/source/dialguard"
 	"abide.dev/abide/internal/source/git/sshclient"
 )
 
@@ -62,6 +63,7 @@ var symptoms = []symptom{
 	{"network is unreachable", HostUnreachable},
 	{"no route to host", HostUnreachable},
 	{"empty reply from server", HostUnreachable},
+	{"socks5", HostUnreachable},
 	{"operation too slow", HostUnreachable},
 	{"operation timed out", HostUnreachable},
 	{"recv failure", HostUnreachable},
@@ -92,6 +94,9 @@ func classify(u URL, c Credentials, mirror bool, err error) error {
 	}
 	// The address may have any of the words below in it.
 	text := strings.ReplaceAll(strings.ToLower(f.stderr), strings.ToLower(u.canonical), "")
+	if e := undialled(u, f); e != nil {
+		return e
+	}
 	if f.timedOut {
 		return &Error{Kind: FetchTimeout, URL: u.String(), Err: err, Problem: "the time limit ran out before the remote had answered",
 			Hint: "check that the host can be reached from here and is not overloaded"}
@@ -118,6 +123,24 @@ func classify(u URL, c Credentials, mirror bool, err error) error {
 		}
 	}
 	return &Error{Kind: GitFailed, URL: u.String(), Problem: "git says: " + said(f), Err: err}
+}
+
+// undialled explains that a process got no connection, as far as the gate knows
+// why; nil if it does not.
+func undialled(u URL, f *failure) error {
+	var blocked *dialguard.BlockedError
+	switch {
+	case errors.As(f.dial, &blocked):
+		e := &Error{Kind: AddressBlocked, URL: u.String(), Problem: blocked.Error(), Err: f.dial,
+			Hint: "it is refused to keep abide from being used to reach what only its machine may reach"}
+		if p := blocked.Prefix(); p != "" {
+			e.Hint += "; if the host is meant to be there, whoever runs abide can allow " + p
+		}
+		return e
+	case f.dial != nil && !f.timedOut:
+		return &Error{Kind: HostUnreachable, URL: u.String(), Problem: fmt.Sprintf("the host cannot be reached (%v)", f.dial), Hint: "abide keeps trying", Err: f.dial}
+	}
+	return nil
 }
 
 // remoteSpoke tells that the remote said something or broke off, so that what

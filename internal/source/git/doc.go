@@ -43,6 +43,10 @@
 //   - Secrets are given to git in the environment of the one process (HTTP)
 //     or through a pipe (SSH), for one scheme, host and port only. They are in
 //     no URL, argument list, file, log or error.
+//   - No connection is opened to an address that package dialguard keeps for
+//     the machine itself: over HTTP git gets out through package gate alone, and
+//     SSH is abide's own program. A proxy that credentials name is used instead
+//     of the gate, and connects to what it will.
 //   - Every process has a time limit, dies with its context together with its
 //     children, and its output is bounded.
 //   - Only classify.go reads the text of git's messages.

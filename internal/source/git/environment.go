@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+
+	"abide.dev/abide/internal/source/git/gate"
 )
 
 // settings is configuration for every git process, in the place where git
@@ -57,8 +59,9 @@ var harmless = []string{
 }
 
 // environment builds the whole environment of a git process. gitDir may be
-// empty for a process that needs no repository.
-func (s *Store) environment(u URL, c Credentials, gitDir string) ([]string, error) {
+// empty for a process that needs no repository, way nil for one that connects to
+// nothing or through a proxy of its own.
+func (s *Store) environment(u URL, c Credentials, gitDir string, way *gate.Pass) ([]string, error) {
 	env := []string{
 		"PATH=" + os.Getenv("PATH"),
 		"HOME=" + filepath.Join(s.private, "home"),
@@ -107,6 +110,8 @@ func (s *Store) environment(u URL, c Credentials, gitDir string) ([]string, erro
 		}
 		if c.Proxy != "" {
 			pairs = append(pairs, [2]string{"http.proxy", c.Proxy})
+		} else if way != nil {
+			pairs = append(pairs, [2]string{"http.proxy", way.URL()})
 		}
 		if c.CABundle != "" {
 			name, err := s.privateFile("ca", c.CABundle)

@@ -17,6 +17,7 @@ const (
 	CredentialsInvalid        Kind = "CredentialsInvalid"
 	InsecureTransport         Kind = "InsecureTransport" // a secret would go over plain http
 	HostUnreachable           Kind = "HostUnreachable"
+	AddressBlocked            Kind = "AddressBlocked" // an address that abide does not connect to
 	AuthenticationFailed      Kind = "AuthenticationFailed"
 	RepositoryNotFound        Kind = "RepositoryNotFound"
 	HostKeyUnknown            Kind = "HostKeyUnknown"

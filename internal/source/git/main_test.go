@@ -10,6 +10,7 @@ import (
 	"encoding/pem"
 	"math/big"
 	"net"
+	"net/netip"
 	"os"
 	"testing"
 	"time"
@@ -30,6 +31,9 @@ func newStore(t testing.TB, o git.Options) *git.Store {
 	t.Helper()
 	if o.Dir == "" {
 		o.Dir = t.TempDir()
+	}
+	if o.AllowAddresses == nil { // where the servers of these tests are
+		o.AllowAddresses = []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}
 	}
 	s, err := git.New(o)
 	if err != nil {

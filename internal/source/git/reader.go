@@ -157,7 +157,7 @@ func (p *readers) start(m *Mirror) (*reader, error) {
 	if !exists(m.dir) {
 		return nil, m.damaged("it is gone")
 	}
-	env, err := p.store.environment(URL{}, Credentials{}, m.dir)
+	env, err := p.store.environment(URL{}, Credentials{}, m.dir, nil)
 	if err != nil {
 		return nil, err
 	}

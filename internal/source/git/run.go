@@ -12,6 +12,7 @@ import (
 	"syscall"
 	"time"
 
+	"abide.dev/abide/internal/source/git/gate"
 	"abide.dev/abide/internal/source/git/sshclient"
 )
 
@@ -35,6 +36,7 @@ type call struct {
 type failure struct {
 	stderr   string // redacted
 	timedOut bool
+	dial     error // why it did not get a connection, nil if that is not known
 	err      error
 }
 
@@ -49,7 +51,14 @@ func (f *failure) Unwrap() error { return f.err }
 
 // run executes git. An error is the context's, one of read's, or a *failure.
 func (s *Store) run(ctx context.Context, c call) error {
-	env, err := s.environment(c.url, c.creds, c.gitDir)
+	way, err := s.way(ctx, c)
+	if err != nil {
+		return &failure{dial: err, err: err}
+	}
+	if way != nil {
+		defer way.Close()
+	}
+	env, err := s.environment(c.url, c.creds, c.gitDir, way)
 	if err != nil {
 		return err
 	}
@@ -90,13 +99,33 @@ func (s *Store) run(ctx context.Context, c call) error {
 	case readErr != nil:
 		return readErr
 	case err != nil:
-		return &failure{
+		f := &failure{
 			stderr:   c.creds.redact(stderr.String()),
 			timedOut: errors.Is(limited.Err(), context.DeadlineExceeded),
 			err:      err,
 		}
+		if way != nil {
+			f.dial = way.Err()
+		}
+		return f
 	}
 	return nil
+}
+
+// way judges the host of a process as far as that goes before it connects, and
+// opens the gate for one that does so over HTTP. Through a proxy of its own it
+// needs no gate; SSH is abide's own program, which judges the address itself.
+func (s *Store) way(ctx context.Context, c call) (*gate.Pass, error) {
+	if c.url.host == "" {
+		return nil, nil
+	}
+	if err := s.guard.CheckHost(c.url.Hostname()); err != nil {
+		return nil, err
+	}
+	if c.url.scheme == "ssh" || c.creds.Proxy != "" {
+		return nil, nil
+	}
+	return s.gate.Open(ctx, c.url.Hostname(), c.url.port()), nil
 }
 
 // start starts cmd and, for SSH, hands it the key through a pipe that only
@@ -107,6 +136,7 @@ func (s *Store) start(cmd *exec.Cmd, c call) error {
 	}
 	config, err := json.Marshal(sshclient.Config{
 		Host: c.url.host, Key: c.creds.SSHKey, Passphrase: c.creds.SSHPassphrase, KnownHosts: c.creds.KnownHosts,
+		AllowAddresses: s.allow,
 	})
 	if err != nil {
 		return err

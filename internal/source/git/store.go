@@ -8,11 +8,15 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net/netip"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"sync"
 	"time"
+
+	"abide.dev/abide/internal/source/dialguard"
+	"abide.dev/abide/internal/source/git/gate"
 )
 
 // Options configures a [Store].
@@ -27,8 +31,11 @@ type Options struct {
 	// AllowLocal allows file URLs and absolute paths, which let whoever names
 	// a URL read this machine's repositories.
 	AllowLocal bool
-	Logger     *slog.Logger // nil discards
-	Limits     Limits
+	// AllowAddresses are addresses that may be fetched from although package
+	// dialguard keeps them for the machine itself, or its own network segment.
+	AllowAddresses []netip.Prefix
+	Logger         *slog.Logger // nil discards
+	Limits         Limits
 }
 
 // Limits bounds what a Store uses; a zero field has the default.
@@ -78,6 +85,9 @@ type Store struct {
 	started    time.Time
 	readers    *readers
 	cache      *objectCache
+	allow      []netip.Prefix
+	guard      *dialguard.Guard
+	gate       *gate.Gate
 
 	life        context.Context // ends with Close, for maintenance
 	end         context.CancelFunc
@@ -118,6 +128,8 @@ func New(o Options) (*Store, error) {
 		mirrorsDir:  filepath.Join(dir, "mirrors"),
 		private:     filepath.Join(dir, "private"),
 		allowLocal:  o.AllowLocal,
+		allow:       o.AllowAddresses,
+		guard:       dialguard.New(dialguard.Options{Allow: o.AllowAddresses, Timeout: dialTimeout}),
 		log:         o.Logger,
 		limits:      o.Limits.withDefaults(),
 		started:     time.Now(),
@@ -141,8 +153,14 @@ func New(o Options) (*Store, error) {
 	if err := os.Symlink(o.SelfExe, s.sshProgram); err != nil {
 		return nil, fmt.Errorf("make the Git cache: %w", err)
 	}
+	if s.gate, err = gate.New(s.guard.DialContext); err != nil {
+		return nil, err
+	}
 	return s, nil
 }
+
+// dialTimeout is how long resolving and connecting may take over HTTP.
+const dialTimeout = 20 * time.Second
 
 // Close ends every process of the Store and waits for its own maintenance.
 func (s *Store) Close() {
@@ -152,6 +170,7 @@ func (s *Store) Close() {
 	s.end()
 	s.readers.close()
 	s.background.Wait()
+	s.gate.Close()
 }
 
 // Parse validates and canonicalises a URL as [ParseURL] does, and refuses a

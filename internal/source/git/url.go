@@ -2,6 +2,7 @@ package git
 
 import (
 	"net"
+	"net/netip"
 	"net/url"
 	"path"
 	"regexp"
@@ -29,16 +30,29 @@ func (u URL) Scheme() string { return u.scheme }
 // local repository.
 func (u URL) Host() string { return u.host }
 
+// Hostname is the host without its port and, of an IPv6 address, brackets.
+func (u URL) Hostname() string {
+	h := u.host
+	if name, _, err := net.SplitHostPort(h); err == nil {
+		h = name
+	}
+	return strings.Trim(h, "[]")
+}
+
+// port is the port that is connected to.
+func (u URL) port() string {
+	if _, port, err := net.SplitHostPort(u.host); err == nil {
+		return port
+	}
+	return defaultPorts[u.scheme]
+}
+
 // Local tells that the repository is a folder of this machine.
 func (u URL) Local() bool { return u.scheme == "file" }
 
 // Loopback tells that the host can only be this machine.
 func (u URL) Loopback() bool {
-	h := u.host
-	if hostname, _, err := net.SplitHostPort(h); err == nil {
-		h = hostname
-	}
-	h = strings.Trim(h, "[]")
+	h := u.Hostname()
 	if h == "localhost" {
 		return true
 	}
@@ -190,8 +204,8 @@ func parseShort(s, user, host, p string) (URL, error) {
 
 func canonicalHost(shown, host, port, defaultPort string) (string, error) {
 	host = strings.ToLower(host)
-	switch ip := net.ParseIP(host); {
-	case ip != nil && strings.Contains(host, ":"):
+	switch ip, err := netip.ParseAddr(host); {
+	case err == nil && ip.Is6() && ip.Zone() == "":
 		host = "[" + ip.String() + "]"
 	case !isHost(host):
 		return "", badURL(shown, "the URL has no valid host")

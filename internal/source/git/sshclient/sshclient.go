@@ -17,6 +17,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/netip"
 	"os"
 	"strconv"
 	"strings"
@@ -24,6 +25,8 @@ import (
 
 	"golang.org/x/crypto/ssh"
 	"golang.org/x/crypto/ssh/knownhosts"
+
+	"abide.dev/abide/internal/source/dialguard"
 )
 
 // ConfigVariable names the environment variable with the number of the file
@@ -38,6 +41,8 @@ type Config struct {
 	Key        string // PEM or OpenSSH
 	Passphrase string
 	KnownHosts string // the text of a known_hosts file
+	// AllowAddresses may be connected to whatever they are; see package dialguard.
+	AllowAddresses []netip.Prefix
 }
 
 const (
@@ -50,6 +55,7 @@ const (
 const (
 	kindCredentials = "CredentialsInvalid"
 	kindUnreachable = "HostUnreachable"
+	kindBlocked     = "AddressBlocked"
 	kindAuth        = "AuthenticationFailed"
 	kindUnknown     = "HostKeyUnknown"
 	kindMismatch    = "HostKeyMismatch"
@@ -77,7 +83,7 @@ func ParseMessage(stderr string) (kind, message string, ok bool) {
 		}
 		if kind, message, ok = strings.Cut(rest, ": "); ok {
 			switch kind {
-			case kindCredentials, kindUnreachable, kindAuth, kindUnknown, kindMismatch, kindFailed:
+			case kindCredentials, kindUnreachable, kindBlocked, kindAuth, kindUnknown, kindMismatch, kindFailed:
 				return kind, strings.TrimSpace(message), true
 			}
 		}
@@ -239,8 +245,13 @@ func dial(ctx context.Context, t target, c Config) (*ssh.Client, error) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, dialTimeout)
 	defer cancel()
-	conn, err := (&net.Dialer{}).DialContext(ctx, "tcp", t.address())
-	if err != nil {
+	guard := dialguard.New(dialguard.Options{Allow: c.AllowAddresses, Timeout: dialTimeout})
+	conn, err := guard.DialContext(ctx, "tcp", t.address())
+	var blocked *dialguard.BlockedError
+	switch {
+	case errors.As(err, &blocked) && blocked.Prefix() != "":
+		return nil, fail(kindBlocked, "%v; if the host is meant to be there, whoever runs abide can allow %s", blocked, blocked.Prefix())
+	case err != nil:
 		return nil, fail(kindUnreachable, "the host cannot be reached (%v); abide keeps trying", err)
 	}
 	_ = conn.SetDeadline(time.Now().Add(dialTimeout))
