@@ -33,6 +33,11 @@ func newRepository(ctx context.Context, dir string, s scenario) (*repository, er
 		if err := r.write(s.shape.files(app)); err != nil {
 			return nil, err
 		}
+		if l, ok := s.shape.(linker); ok {
+			if err := r.link(l.links(app)); err != nil {
+				return nil, err
+			}
+		}
 	}
 	if _, err := r.push(ctx, "all of it"); err != nil {
 		return nil, err
@@ -57,6 +62,20 @@ func (r *repository) write(files map[string]string) error {
 			return err
 		}
 		if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// link makes symbolic links, by path and where they lead.
+func (r *repository) link(links map[string]string) error {
+	for name, target := range links {
+		file := filepath.Join(r.work, filepath.FromSlash(name))
+		if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
+			return err
+		}
+		if err := os.Symlink(target, file); err != nil {
 			return err
 		}
 	}

@@ -30,6 +30,7 @@ var scenarios = []scenario{
 
 	{name: "1 App × 1,000 ConfigMaps", shape: manifests{1000}, apps: 1, probes: 20, idle: 20 * time.Second},
 	{name: "100 Apps × 10 in a Kustomize monorepo", shape: overlays{10}, apps: 100, probes: 20, idle: 20 * time.Second},
+	{name: "100 Apps × 4 from one library chart", shape: library{4}, apps: 100, probes: 20, idle: 20 * time.Second},
 	{name: "500 Apps × 10 in a Kustomize monorepo", shape: overlays{10}, apps: 500, probes: 20, idle: time.Minute},
 	{name: "1,000 Apps × 4 (Deployment, ServiceAccount, Service, Ingress)", shape: workloads{}, apps: 1000, probes: 20, idle: 20 * time.Second},
 	{name: "2,000 Apps × 4 (Deployment, ServiceAccount, Service, Ingress)", shape: workloads{}, apps: 2000, probes: 20, idle: time.Minute, long: true},

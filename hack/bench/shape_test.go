@@ -46,29 +46,38 @@ func TestShapes(t *testing.T) {
 	}
 }
 
-// TestOverlays: the objects of the overlays are what abide's renderer makes of
-// their files.
-func TestOverlays(t *testing.T) {
+// TestRendered: the objects of a shape are what abide's renderer makes of its
+// files.
+func TestRendered(t *testing.T) {
 	abide := filepath.Join("..", "..", "bin", "abide")
 	if _, err := os.Stat(abide); err != nil {
 		t.Skip("abide is not built")
 	}
-	dir := t.TempDir()
-	r := &repository{work: dir}
-	o := overlays{10}
-	for _, files := range []map[string]string{o.shared(), o.files(3)} {
-		if err := r.write(files); err != nil {
-			t.Fatal(err)
+	for name, s := range map[string]shape{"overlays": overlays{10}, "library": library{4}} {
+		dir := t.TempDir()
+		r := &repository{work: dir}
+		for _, files := range []map[string]string{s.shared(), s.files(3)} {
+			if err := r.write(files); err != nil {
+				t.Fatal(err)
+			}
 		}
-	}
-	cmd := exec.Command(abide, "render", dir, "--path", folder(3))
-	out, err := cmd.CombinedOutput()
-	if err != nil {
-		t.Fatalf("%v\n%s", err, out)
-	}
-	for _, u := range o.objects(3) {
-		if !bytes.Contains(out, []byte("name: "+u.GetName()+"\n")) {
-			t.Errorf("%s is not rendered:\n%s", u.GetName(), out)
+		if l, ok := s.(linker); ok {
+			if err := r.link(l.links(3)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		cmd := exec.Command(abide, "render", dir, "--path", folder(3))
+		out, err := cmd.CombinedOutput()
+		if err != nil {
+			t.Fatalf("%s: %v\n%s", name, err, out)
+		}
+		for _, u := range s.objects(3) {
+			if !bytes.Contains(out, []byte("name: "+u.GetName()+"\n")) {
+				t.Errorf("%s: %s is not rendered:\n%s", name, u.GetName(), out)
+			}
+		}
+		if n := bytes.Count(out, []byte(valueKey+": ")); n == 0 {
+			t.Errorf("%s: no object has the value that is watched:\n%s", name, out)
 		}
 	}
 }

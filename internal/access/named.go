@@ -10,8 +10,10 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/fields"
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
+	apiwatch "k8s.io/apimachinery/pkg/watch"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/tools/cache"
@@ -46,6 +48,9 @@ type watched[T client.Object] struct {
 	object T
 	there  bool
 	synced bool
+	err    error // of the last list or watch, until it is synced
+	// told is what was said of the object before it was synced.
+	told, toldThere bool
 }
 
 // Secrets are Secrets by their names.
@@ -99,21 +104,40 @@ func (n *Named[T]) Start(ctx context.Context) error {
 func (n *Named[T]) Get(ctx context.Context, user string, name types.NamespacedName) (T, error) {
 	w := n.use(user, name)
 	w.mu.Lock()
-	object, there, synced := w.object, w.there, w.synced
+	object, there, synced, broken := w.object, w.there, w.synced, w.err
 	w.mu.Unlock()
 	switch {
 	case there:
 		return object, nil
 	case synced: // the watch tells when it comes
 		return n.blank(), apierrors.NewNotFound(n.resource, name.Name)
+	case broken != nil: // nobody would tell of a change
+		return n.blank(), broken
 	}
 	object = n.blank()
 	c, err := n.clients(name.Namespace)
 	if err != nil {
 		return object, err
 	}
-	return object, c.CoreV1().RESTClient().Get().Namespace(name.Namespace).Resource(n.resource.Resource).Name(name.Name).
+	err = c.CoreV1().RESTClient().Get().Namespace(name.Namespace).Resource(n.resource.Resource).Name(name.Name).
 		VersionedParams(&metav1.GetOptions{}, scheme.ParameterCodec).Do(ctx).Into(object)
+	w.mu.Lock()
+	w.told, w.toldThere = true, err == nil
+	w.mu.Unlock()
+	return object, err
+}
+
+// Watched tells whether a change of an object would be known.
+func (n *Named[T]) Watched(name types.NamespacedName) bool {
+	n.mu.Lock()
+	w := n.watches[name]
+	n.mu.Unlock()
+	if w == nil {
+		return false
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.synced
 }
 
 func (n *Named[T]) use(user string, name types.NamespacedName) *watched[T] {
@@ -175,19 +199,52 @@ func (n *Named[T]) Users(name types.NamespacedName) []string {
 func (n *Named[T]) watch(ctx context.Context, name types.NamespacedName, w *watched[T]) {
 	c, err := n.clients(name.Namespace)
 	if err != nil {
-		return // Get says so each time
+		w.failed(err)
+		return
 	}
-	lw := cache.NewListWatchFromClient(c.CoreV1().RESTClient(), n.resource.Resource, name.Namespace,
+	from := cache.NewListWatchFromClient(c.CoreV1().RESTClient(), n.resource.Resource, name.Namespace,
 		fields.OneTermEqualSelector("metadata.name", name.Name))
+	lw := cache.ToListWatcherWithWatchListSemantics(&cache.ListWatch{
+		ListWithContextFunc: func(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) {
+			l, err := from.ListWithContext(ctx, o)
+			w.failed(err)
+			return l, err
+		},
+		WatchFuncWithContext: func(ctx context.Context, o metav1.ListOptions) (apiwatch.Interface, error) {
+			i, err := from.WatchWithContext(ctx, o)
+			w.failed(err)
+			return i, err
+		},
+	}, c)
 	cache.NewReflectorWithOptions(lw, n.blank(), w, cache.ReflectorOptions{
 		Name: "abide " + n.resource.Resource + " " + name.String(), ResyncPeriod: time.Duration(0),
 	}).RunWithContext(ctx)
 }
 
+// failed notes that the object can't be listed or watched, as long as it never
+// could be: those who use it are told, once.
+func (w *watched[T]) failed(err error) {
+	w.mu.Lock()
+	news := err != nil && !w.synced && w.err == nil && (apierrors.IsForbidden(err) || apierrors.IsUnauthorized(err))
+	if news {
+		w.err = err
+	}
+	w.mu.Unlock()
+	if news {
+		w.changed()
+	}
+}
+
 func (w *watched[T]) set(object T, there bool) {
 	w.mu.Lock()
-	first := !w.synced && w.there == there
-	w.object, w.there, w.synced = object, there, true
+	// What was said before the first list need not be said again, unless it was
+	// another thing.
+	before := w.there
+	if !w.synced && w.told {
+		before = w.toldThere
+	}
+	first := !w.synced && before == there
+	w.object, w.there, w.synced, w.err = object, there, true, nil
 	w.mu.Unlock()
 	if !first || there {
 		w.changed()

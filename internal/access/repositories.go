@@ -23,6 +23,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"abide.dev/abide/api/v1alpha1"
+	"abide.dev/abide/internal/object"
 	"abide.dev/abide/internal/source"
 	"abide.dev/abide/internal/source/chart"
 	"abide.dev/abide/internal/source/git"
@@ -40,6 +41,8 @@ type Repositories struct {
 // it that it notes.
 type SecretReader interface {
 	Get(ctx context.Context, user string, name types.NamespacedName) (*corev1.Secret, error)
+	// Leave says that a user uses none but the ones that are named.
+	Leave(user string, but ...types.NamespacedName)
 }
 
 // RefOf returns what an App follows in its repository.
@@ -67,31 +70,47 @@ func (e *CredentialsError) Reason() string { return "CredentialsUnavailable" }
 
 // Wants returns what an App is made of, each part with the credentials and the
 // interval of the Repository that fits its URL best.
-func (r *Repositories) Wants(ctx context.Context, app *v1alpha1.App) (sources.Wants, error) {
-	var (
-		w   sources.Wants
-		err error
-	)
+func (r *Repositories) Wants(ctx context.Context, app *v1alpha1.App) (w sources.Wants, err error) {
+	m := matching{Repositories: r, namespace: app.Namespace, user: userOf(app.Namespace, app.Name)}
+	defer func() { r.Secrets.Leave(m.user, m.secrets...) }()
 	if s := &app.Spec.Source; s.Repo != "" {
 		w.Git = &source.Want{}
-		if *w.Git, err = r.git(ctx, app.Namespace, s.Repo, refOf(s.Ref)); err != nil {
+		if *w.Git, err = m.git(ctx, s.Repo, refOf(s.Ref)); err != nil {
 			return w, err
 		}
 	}
 	if c := app.Spec.Source.Chart; c != nil {
 		w.Chart = &chart.Want{}
-		if *w.Chart, err = r.chart(ctx, app.Namespace, c); err != nil {
+		if *w.Chart, err = m.chart(ctx, c); err != nil {
 			return w, err
 		}
 	}
 	for _, s := range app.Spec.Sources {
-		want, err := r.git(ctx, app.Namespace, s.Repo, refOf(s.Ref))
+		want, err := m.git(ctx, s.Repo, refOf(s.Ref))
 		if err != nil {
 			return w, fmt.Errorf("source %s: %w", s.Name, err)
 		}
 		w.Others = append(w.Others, sources.Other{Name: s.Name, Git: want})
 	}
 	return w, nil
+}
+
+// userOf is how an App is known as a user of Secrets; Repositories have names
+// without a prefix.
+func userOf(namespace, name string) string { return "app " + namespace + "/" + name }
+
+// Forget ends what is kept for an App that is gone.
+func (r *Repositories) Forget(app object.App) { r.Secrets.Leave(userOf(app.Namespace, app.Name)) }
+
+// matching is one look for what an App is made of.
+type matching struct {
+	*Repositories
+	namespace, user string
+	secrets         []types.NamespacedName // in use
+}
+
+func (m *matching) uses(repo *v1alpha1.Repository) {
+	m.secrets = append(m.secrets, types.NamespacedName{Namespace: repo.Namespace, Name: repo.Spec.SecretRef.Name})
 }
 
 // Anonymous returns what an App is made of, for one who may not see Repositories.
@@ -109,9 +128,9 @@ func Anonymous(app *v1alpha1.App) sources.Wants {
 	return w
 }
 
-func (r *Repositories) git(ctx context.Context, namespace, url string, ref source.Ref) (source.Want, error) {
+func (m *matching) git(ctx context.Context, url string, ref source.Ref) (source.Want, error) {
 	want := source.Want{URL: url, Ref: ref}
-	repo, err := r.match(ctx, namespace, url)
+	repo, err := m.match(ctx, m.namespace, url)
 	if err != nil || repo == nil {
 		return want, err
 	}
@@ -119,23 +138,25 @@ func (r *Repositories) git(ctx context.Context, namespace, url string, ref sourc
 	if repo.Spec.SecretRef == nil {
 		return want, nil
 	}
-	want.Credentials, err = r.Credentials(ctx, repo)
+	m.uses(repo)
+	want.Credentials, err = m.Credentials(ctx, m.user, repo)
 	return want, err
 }
 
 // chartInterval is the shortest time between two looks at a chart.
 const chartInterval = 5 * time.Minute
 
-func (r *Repositories) chart(ctx context.Context, namespace string, c *v1alpha1.ChartSource) (chart.Want, error) {
+func (m *matching) chart(ctx context.Context, c *v1alpha1.ChartSource) (chart.Want, error) {
 	want := chart.Want{Ref: chart.Ref{Repo: c.Repo, Name: c.Name, Version: c.Version}}
-	repo, err := r.match(ctx, namespace, c.Repo)
+	repo, err := m.match(ctx, m.namespace, c.Repo)
 	if err != nil || repo == nil {
 		return want, err
 	}
 	want.Interval = max(interval(repo), chartInterval)
 	id := ""
 	if repo.Spec.SecretRef != nil {
-		secret, err := r.secret(ctx, repo)
+		m.uses(repo)
+		secret, err := m.secret(ctx, m.user, repo)
 		if err != nil {
 			return want, err
 		}
@@ -220,22 +241,19 @@ func Canonical(url string) string {
 	return strings.TrimSuffix(strings.TrimSuffix(c, "/"), ".git")
 }
 
-// Credentials reads the Secret that a Repository names.
-func (r *Repositories) Credentials(ctx context.Context, repo *v1alpha1.Repository) (source.Credentials, error) {
-	secret, err := r.secret(ctx, repo)
+// Credentials reads the Secret that a Repository names, for a user of it that is
+// noted.
+func (r *Repositories) Credentials(ctx context.Context, user string, repo *v1alpha1.Repository) (source.Credentials, error) {
+	secret, err := r.secret(ctx, user, repo)
 	if err != nil {
 		return source.Credentials{}, err
 	}
-	c := CredentialsOf(secret)
-	if c == (git.Credentials{}) {
-		if charts := ChartCredentialsOf(secret); charts != (chart.Credentials{}) {
-			return source.Credentials{ID: idOf(repo, fmt.Sprintf("%#v", charts))}, nil // for charts only
-		}
+	c, charts := CredentialsOf(secret), ChartCredentialsOf(secret)
+	if c == (git.Credentials{}) && charts == (chart.Credentials{}) {
 		return source.Credentials{}, missingKeys(repo)
 	}
-	return source.Credentials{ID: idOf(repo, fmt.Sprintf("%q", []string{
-		c.Username, c.Password, c.BearerToken, c.SSHKey, c.SSHPassphrase, c.KnownHosts, c.CABundle, c.Proxy,
-	})), Value: c}, nil
+	// The identity covers both, so that whoever compares it sees every change.
+	return source.Credentials{ID: idOf(repo, fmt.Sprintf("%#v %#v", c, charts)), Value: c}, nil
 }
 
 // idOf names the Repository, so that each is asked for on its own, and the
@@ -250,9 +268,9 @@ func missingKeys(repo *v1alpha1.Repository) error {
 		"Secret %s has none of the keys that abide reads: username and password, token, sshPrivateKey and knownHosts, caBundle, proxy, and for charts .dockerconfigjson, tls.crt and tls.key", repo.Spec.SecretRef.Name)}
 }
 
-func (r *Repositories) secret(ctx context.Context, repo *v1alpha1.Repository) (*corev1.Secret, error) {
+func (r *Repositories) secret(ctx context.Context, user string, repo *v1alpha1.Repository) (*corev1.Secret, error) {
 	name := types.NamespacedName{Namespace: repo.Namespace, Name: repo.Spec.SecretRef.Name}
-	secret, err := r.Secrets.Get(ctx, repo.Namespace+"/"+repo.Name, name)
+	secret, err := r.Secrets.Get(ctx, user, name)
 	switch {
 	case apierrors.IsNotFound(err):
 		return nil, &CredentialsError{repo.Namespace + "/" + repo.Name, fmt.Sprintf(

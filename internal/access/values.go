@@ -19,6 +19,10 @@ import (
 type Values struct {
 	ConfigMaps *ConfigMaps
 	Secrets    *Secrets
+	// Identity tells why nothing may be read in a namespace: its identity does not
+	// exist, as which the API server would let abide read all the same. It may be
+	// nil.
+	Identity func(ctx context.Context, namespace string) error
 }
 
 // ValuesError says that something an App takes values from can't be read.
@@ -43,7 +47,13 @@ func (v *Values) Of(ctx context.Context, app *v1alpha1.App) ([]helm.ValuesSource
 	r := reading{Values: v, user: object.App{Namespace: app.Namespace, Name: app.Name}.String(), namespace: app.Namespace}
 	var values []helm.ValuesSource
 	var variables []desired.Variables
-	if render := app.Spec.Render; render != nil {
+	render := app.Spec.Render
+	if render != nil && takes(render) && v.Identity != nil {
+		if err := v.Identity(ctx, app.Namespace); err != nil {
+			return nil, nil, err
+		}
+	}
+	if render != nil {
 		if render.Helm != nil {
 			values = r.values(ctx, render.Helm.ValuesFrom)
 		}
@@ -54,6 +64,11 @@ func (v *Values) Of(ctx context.Context, app *v1alpha1.App) ([]helm.ValuesSource
 	v.ConfigMaps.Leave(r.user, r.configs...)
 	v.Secrets.Leave(r.user, r.secrets...)
 	return values, variables, r.err
+}
+
+// takes tells whether an App takes anything from ConfigMaps and Secrets.
+func takes(r *v1alpha1.Render) bool {
+	return r.Helm != nil && len(r.Helm.ValuesFrom) > 0 || r.Substitute != nil && len(r.Substitute.VariablesFrom) > 0
 }
 
 // reading is one look at what an App takes values from.
@@ -110,8 +125,9 @@ func (r *reading) content(ctx context.Context, kind v1alpha1.ValuesKind, name st
 	full := types.NamespacedName{Namespace: r.namespace, Name: name}
 	source = fmt.Sprintf("%s %s", kind, full)
 	var err error
+	waits := r.ConfigMaps.Watched
 	if kind == v1alpha1.ValuesKindSecret {
-		r.secrets = append(r.secrets, full)
+		r.secrets, waits = append(r.secrets, full), r.Secrets.Watched
 		var s *corev1.Secret
 		if s, err = r.Secrets.Get(ctx, r.user, full); err == nil {
 			return source, texts(s.Data), true
@@ -126,7 +142,7 @@ func (r *reading) content(ctx context.Context, kind v1alpha1.ValuesKind, name st
 	switch {
 	case apierrors.IsNotFound(err) && optional:
 	case apierrors.IsNotFound(err):
-		r.fail(&ValuesError{Source: source, Problem: "it does not exist: create it, or say optional: true in " + field, Waits: true})
+		r.fail(&ValuesError{Source: source, Problem: "it does not exist: create it, or say optional: true in " + field, Waits: waits(full)})
 	case apierrors.IsForbidden(err):
 		r.fail(&ValuesError{Source: source, Problem: fmt.Sprintf(
 			"the App may not read it: grant get, list and watch of it to ServiceAccount %s/%s, which the App acts as (%v)", r.namespace, v1alpha1.ServiceAccount, err)})

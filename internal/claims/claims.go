@@ -79,14 +79,17 @@ func (r *ref) complete(commit string) bool {
 
 type claim struct {
 	following Following
-	target    string // commit that the ref stands at; "" while not known
-	judged    string
-	reported  string
-	failed    bool
-	paused    bool
-	leaving   bool // being deleted
-	wants     []object.Key
-	children  []object.App // Apps among wants
+	// former is the repository that the App followed before, until it has let go
+	// of everything that it no longer wants: others there may take it over.
+	former   string
+	target   string // commit that the ref stands at; "" while not known
+	judged   string
+	reported string
+	failed   bool
+	paused   bool
+	leaving  bool // being deleted
+	wants    []object.Key
+	children []object.App // Apps among wants
 }
 
 // settled tells whether what the App wants at its commit is known.
@@ -119,6 +122,9 @@ func (c *Claims) Know(app object.App, f Following) {
 		cl = &claim{}
 		c.apps[app] = cl
 	} else {
+		if cl.following.Repo != f.Repo && cl.former == "" {
+			cl.former = cl.following.Repo
+		}
 		behind = c.leave(app, cl)
 		cl.target, cl.judged, cl.reported = "", "", ""
 	}
@@ -348,8 +354,16 @@ func (c *Claims) Barrier(app object.App) []Blocker {
 	if cl == nil {
 		return nil
 	}
-	var out []Blocker
-	r := c.repos[cl.following.Repo]
+	out := c.blockers(app, c.repos[cl.following.Repo])
+	if former := c.repos[cl.former]; former != nil && cl.former != cl.following.Repo {
+		out = append(out, c.blockers(app, former)...)
+	}
+	slices.SortFunc(out, func(a, b Blocker) int { return a.App.Compare(b.App) })
+	return out
+}
+
+// blockers are the Apps of one repository that keep an App from pruning.
+func (c *Claims) blockers(app object.App, r *repo) (out []Blocker) {
 	for parent := range r.parents {
 		for _, child := range c.apps[parent].children {
 			if c.apps[child] == nil {
@@ -362,8 +376,16 @@ func (c *Claims) Barrier(app object.App) []Blocker {
 			out = append(out, Blocker{App: other, Failed: o.failed && o.judged == o.target})
 		}
 	}
-	slices.SortFunc(out, func(a, b Blocker) int { return a.App.Compare(b.App) })
 	return out
+}
+
+// Settled says that an App has let go of everything that it does not want.
+func (c *Claims) Settled(app object.App) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if cl := c.apps[app]; cl != nil {
+		cl.former = ""
+	}
 }
 
 // Wants tells whether an App wants an object. An App that is known and has not

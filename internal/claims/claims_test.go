@@ -351,3 +351,35 @@ func BenchmarkCommit(b *testing.B) {
 		}
 	}
 }
+
+// TestFormerRepository: an App that leaves a repository lets go of nothing before
+// those who stay there have been looked at, since they may take it over.
+func TestFormerRepository(t *testing.T) {
+	c := New(func(object.App) {})
+	leaver, stayer := object.App{Namespace: "team", Name: "leaver"}, object.App{Namespace: "team", Name: "stayer"}
+	old, chart := Following{Repo: "git", Ref: "main"}, Following{Repo: "charts", Ref: "web 1.x"}
+	for _, app := range []object.App{leaver, stayer} {
+		c.Know(app, old)
+		c.Target(app, "1")
+		c.Judge(app, Judgement{Commit: "1"})
+	}
+	c.Target(stayer, "2")
+	c.Know(leaver, chart)
+	c.Target(leaver, "sha256:x")
+	c.Judge(leaver, Judgement{Commit: "sha256:x"})
+	if b := c.Barrier(leaver); len(b) != 1 || b[0].App != stayer {
+		t.Errorf("the barrier is %v, want the one that has not been looked at", b)
+	}
+	if b := c.Barrier(stayer); len(b) != 0 {
+		t.Errorf("one that stays waits for %v", b)
+	}
+	c.Judge(stayer, Judgement{Commit: "2"})
+	if b := c.Barrier(leaver); len(b) != 0 {
+		t.Errorf("the barrier is %v, and all have been looked at", b)
+	}
+	c.Settled(leaver)
+	c.Target(stayer, "3")
+	if b := c.Barrier(leaver); len(b) != 0 {
+		t.Errorf("it has let go of everything, and waits for %v", b)
+	}
+}

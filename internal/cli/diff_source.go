@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"net/url"
 	"os"
 	"path/filepath"
 	"sync"
@@ -123,12 +124,19 @@ func fetched(ctx context.Context, s Streams, c *conn, app *v1alpha1.App, abideNa
 		return err
 	}
 	defer os.RemoveAll(dir)
-	gits, err := git.New(git.Options{Dir: filepath.Join(dir, "git"), AllowLocal: true})
+	// Who made the App need not be who asks: what is on this machine is looked at
+	// only if the cluster is here as well.
+	var reachable []netip.Prefix
+	here := local(c.config.Host)
+	if here {
+		reachable = thisMachine
+	}
+	gits, err := git.New(git.Options{Dir: filepath.Join(dir, "git"), AllowLocal: here})
 	if err != nil {
 		return err
 	}
 	defer gits.Close()
-	charts, err := chart.New(chart.Options{Dir: filepath.Join(dir, "charts"), AllowAddresses: thisMachine})
+	charts, err := chart.New(chart.Options{Dir: filepath.Join(dir, "charts"), AllowAddresses: reachable})
 	if err != nil {
 		return err
 	}
@@ -152,6 +160,16 @@ func fetched(ctx context.Context, s Streams, c *conn, app *v1alpha1.App, abideNa
 		return fmt.Errorf("%w; to compare a working copy instead, add --local DIR", err)
 	}
 	return use(ctx, all)
+}
+
+// local tells whether an API server is on this machine, as that of abide up.
+func local(host string) bool {
+	u, err := url.Parse(host)
+	if err != nil {
+		return false
+	}
+	a, err := netip.ParseAddr(u.Hostname())
+	return u.Hostname() == "localhost" || err == nil && a.IsLoopback()
 }
 
 // thisMachine are the addresses of this machine, whose user may reach them.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -48,6 +49,9 @@ type Capabilities struct {
 	// APIVersions are what it serves, as group/version and group/version/Kind, in
 	// order. They must not be changed.
 	APIVersions []string
+	// Partial names group versions that the server could not tell of and that
+	// were never seen; empty if APIVersions is all there is.
+	Partial string `json:"-"`
 }
 
 func newKinds(d *discovery.DiscoveryClient) *Kinds {
@@ -75,7 +79,7 @@ func (k *Kinds) Capabilities() (Capabilities, error) {
 	k.refreshing.Lock()
 	defer k.refreshing.Unlock()
 	k.mu.RLock()
-	caps, kinds := k.caps, k.kinds
+	caps, kinds, down := k.caps, k.kinds, k.down
 	k.mu.RUnlock()
 	var err error
 	if caps.KubeVersion == "" {
@@ -90,6 +94,14 @@ func (k *Kinds) Capabilities() (Capabilities, error) {
 			served[gv], served[gv+"/"+gvk.Kind] = true, true
 		}
 		caps.APIVersions = slices.Sorted(maps.Keys(served))
+		var unseen []string
+		for gv := range down {
+			if !served[gv.String()] {
+				unseen = append(unseen, gv.String())
+			}
+		}
+		slices.Sort(unseen)
+		caps.Partial = strings.Join(unseen, ", ")
 	}
 	k.mu.Lock()
 	k.caps = caps

@@ -3,6 +3,7 @@ package cluster
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -163,5 +164,47 @@ func TestRefreshIsShared(t *testing.T) {
 	cancel()
 	if err := k.Refresh(ctx, time.Now().Add(time.Hour)); !errors.Is(err, context.Canceled) || looks != 2 {
 		t.Errorf("%v, %d looks after the end of the context", err, looks)
+	}
+}
+
+// TestCapabilities: what an aggregated API that is down may serve is not known,
+// and is not taken for absent.
+func TestCapabilities(t *testing.T) {
+	served := lists(map[string][]string{"v1": {"ConfigMap"}, "apps/v1": {"Deployment"}})
+	metrics := schema.GroupVersion{Group: "metrics.k8s.io", Version: "v1"}
+	down := map[schema.GroupVersion]error{metrics: errors.New("down")}
+	versions := 0
+	k := &Kinds{
+		list:    func() ([]*metav1.APIResourceList, map[schema.GroupVersion]error, error) { return served, down, nil },
+		version: func() (string, error) { versions++; return "v1.37.2", nil },
+	}
+	look := func() Capabilities {
+		t.Helper()
+		if err := k.Refresh(t.Context(), time.Now()); err != nil {
+			t.Fatal(err)
+		}
+		caps, err := k.Capabilities()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return caps
+	}
+	caps := look()
+	if want := []string{"apps/v1", "apps/v1/Deployment", "v1", "v1/ConfigMap"}; !slices.Equal(caps.APIVersions, want) || caps.KubeVersion != "v1.37.2" {
+		t.Errorf("%+v", caps)
+	}
+	if caps.Partial != "metrics.k8s.io/v1" {
+		t.Errorf("what can't be told of is %q", caps.Partial)
+	}
+	if _, err := k.Capabilities(); err != nil || versions != 1 {
+		t.Errorf("the version was asked for %d times, %v", versions, err)
+	}
+	served, down = append(served, lists(map[string][]string{"metrics.k8s.io/v1": {"PodMetrics"}})...), nil
+	if caps := look(); caps.Partial != "" || !slices.Contains(caps.APIVersions, "metrics.k8s.io/v1/PodMetrics") {
+		t.Errorf("it is back, and the capabilities are %+v", caps)
+	}
+	served, down = served[:2], map[schema.GroupVersion]error{metrics: errors.New("down")}
+	if caps := look(); caps.Partial != "" || !slices.Contains(caps.APIVersions, "metrics.k8s.io/v1/PodMetrics") {
+		t.Errorf("it is down again, and was seen before: %+v", caps)
 	}
 }

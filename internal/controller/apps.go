@@ -76,6 +76,13 @@ func (a *Apps) Reconcile(ctx context.Context, req reconcile.Request) (reconcile.
 	if err := a.begin(ctx); err != nil {
 		return reconcile.Result{}, err
 	}
+	if a.Turns != nil {
+		release, err := a.Turns.Take(ctx)
+		if err != nil {
+			return reconcile.Result{}, nil // going down
+		}
+		defer release()
+	}
 	id := object.App{Namespace: req.Namespace, Name: req.Name}
 	var app v1alpha1.App
 	err := a.Client.Get(ctx, req.NamespacedName, &app)
@@ -93,13 +100,6 @@ func (a *Apps) Reconcile(ctx context.Context, req reconcile.Request) (reconcile.
 		if err := a.hold(ctx, &app); err != nil {
 			return reconcile.Result{}, client.IgnoreNotFound(err)
 		}
-	}
-	if a.Turns != nil {
-		release, err := a.Turns.Take(ctx)
-		if err != nil {
-			return reconcile.Result{}, nil // going down
-		}
-		defer release()
 	}
 	a.restoreStatus(id, &app)
 	a.begins(id)
@@ -207,7 +207,8 @@ func (a *Apps) begin(ctx context.Context) error {
 
 func following(app *v1alpha1.App) claims.Following {
 	if c := app.Spec.Source.Chart; c != nil && app.Spec.Source.Repo == "" {
-		return claims.Following{Repo: access.Canonical(c.Repo), Ref: c.Name + " " + c.Version}
+		// Nothing is handed over from one chart to another but within a namespace.
+		return claims.Following{Repo: app.Namespace + " " + access.Canonical(c.Repo), Ref: c.Name + " " + c.Version}
 	}
 	return claims.Following{Repo: access.Canonical(app.Spec.Source.Repo), Ref: access.RefOf(app).String()}
 }
@@ -227,8 +228,8 @@ func (a *Apps) run(ctx context.Context, id object.App, app *v1alpha1.App) pipeli
 		}
 		a.Sources.Follow(id, wants)
 		a.refresh(id, app)
-		if at := a.Sources.Head(id).Commit; at != "" {
-			a.Claims.Target(id, at)
+		if at := a.Sources.Head(id).At; at.Commit != "" {
+			a.Claims.Target(id, at.String())
 		}
 	}
 	var err error
@@ -380,6 +381,7 @@ func (a *Apps) patchFinalizer(ctx context.Context, app, base *v1alpha1.App) erro
 func (a *Apps) forget(id object.App) {
 	a.Sources.Forget(id)
 	a.Values.Forget(id)
+	a.Repositories.Forget(id)
 	a.Pipeline.Forget(id)
 	a.mu.Lock()
 	delete(a.written, id)

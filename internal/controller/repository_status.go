@@ -56,7 +56,7 @@ func (r *RepositoryStatus) Reconcile(ctx context.Context, req reconcile.Request)
 	var used []types.NamespacedName
 	if repo.Spec.SecretRef != nil {
 		used = append(used, types.NamespacedName{Namespace: repo.Namespace, Name: repo.Spec.SecretRef.Name})
-		c, err := r.Repositories.Credentials(ctx, &repo)
+		c, err := r.Repositories.Credentials(ctx, req.String(), &repo)
 		settings += " " + c.ID
 		ready.Message = "the credentials in Secret " + repo.Spec.SecretRef.Name + " can be read"
 		if err != nil {
@@ -152,13 +152,15 @@ func (r *RepositoryStatus) refresh(ctx context.Context, name types.NamespacedNam
 	if r.refreshes == nil {
 		r.refreshes = map[types.NamespacedName]*refresh{}
 	}
-	now := &refresh{requested: value}
-	r.refreshes[name] = now
 	r.mu.Unlock()
 	apps, err := r.apps(ctx, func(*v1alpha1.App) bool { return true })
 	if err != nil {
 		return err
 	}
+	now := &refresh{requested: value}
+	r.mu.Lock()
+	r.refreshes[name] = now
+	r.mu.Unlock()
 	urls := map[string]bool{}
 	var looks []<-chan struct{}
 	for i := range apps {

@@ -14,6 +14,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"sync"
 	"time"
 
 	"github.com/go-logr/logr"
@@ -300,7 +301,23 @@ func newValues(kube *cluster.Cluster, own string, waker *controller.Waker) *acce
 		}
 		return kube.Clientset(namespace)
 	}
-	v := &access.Values{}
+	var mu sync.Mutex
+	seen := map[string]time.Time{}
+	v := &access.Values{Identity: func(ctx context.Context, namespace string) error {
+		mu.Lock()
+		at := seen[namespace]
+		mu.Unlock()
+		if namespace == own || time.Since(at) < identityFresh {
+			return nil
+		}
+		if err := pipeline.Identity(ctx, kube, namespace); err != nil {
+			return err
+		}
+		mu.Lock()
+		seen[namespace] = time.Now()
+		mu.Unlock()
+		return nil
+	}}
 	wake := func(users []string) {
 		for _, u := range users {
 			if app, ok := object.ParseApp(u); ok {
@@ -312,6 +329,9 @@ func newValues(kube *cluster.Cluster, own string, waker *controller.Waker) *acce
 	v.Secrets = access.NewSecrets(clients, func(n types.NamespacedName) { wake(v.Secrets.Users(n)) })
 	return v
 }
+
+// identityFresh is how long an identity that was seen is taken to exist.
+const identityFresh = time.Minute
 
 // untilDone makes of a function that returns its context's error one that
 // returns nil when it was told to stop.

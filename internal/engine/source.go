@@ -26,9 +26,10 @@ func follow(gits *git.Store, charts *chart.Store, judged *claims.Claims, moves *
 				switch {
 				case !ok:
 				case other:
+					judged.Target(app, all.Head(app).At.String())
 					waker.Wake(app)
 				default:
-					judged.Target(app, all.Head(app).Commit)
+					judged.Target(app, all.Head(app).At.String())
 					own = append(own, n)
 				}
 			}
@@ -40,7 +41,7 @@ func follow(gits *git.Store, charts *chart.Store, judged *claims.Claims, moves *
 		Notify: func(names []string) {
 			for _, n := range names {
 				if app, _, ok := sources.AppOf(n); ok {
-					judged.Target(app, all.Head(app).Commit)
+					judged.Target(app, all.Head(app).At.String())
 					waker.Wake(app)
 				}
 			}

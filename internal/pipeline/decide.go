@@ -53,6 +53,8 @@ func (r *run) holdBack() bool {
 		held = fmt.Sprintf("it would be removed, but not before %s has been looked at: it may take it over", children)
 	case failed != "" && !r.deleting:
 		held = fmt.Sprintf("it would be removed, but %s fails and may want it: repair that App first", failed)
+	case r.desired.partial != "":
+		held = fmt.Sprintf("it would be removed, but not while the API server can't say what %s serves: the chart may have asked for that", r.desired.partial)
 	case len(r.desired.unknown) > 0:
 		held = fmt.Sprintf("it would be removed, but not while the API server does not know %s", object.GVKString(r.desired.unknown[0]))
 	}

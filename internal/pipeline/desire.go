@@ -17,6 +17,7 @@ import (
 	"abide.dev/abide/internal/object"
 	"abide.dev/abide/internal/plan"
 	"abide.dev/abide/internal/render"
+	"abide.dev/abide/internal/render/fault"
 	"abide.dev/abide/internal/render/helm"
 	"abide.dev/abide/internal/snapshot"
 )
@@ -41,6 +42,8 @@ type desiredState struct {
 	request render.Request
 	around  string
 	hooks   []v1alpha1.HookNote
+	// partial names what a chart was told too little of.
+	partial string
 	// of finds in list what a rendered object came to, without keeping the
 	// object: one that the next render gives again need not be looked at.
 	of map[weak.Pointer[unstructured.Unstructured]]int
@@ -96,7 +99,7 @@ func (r *run) render(ctx context.Context) bool {
 		return true
 	}
 	at := r.out.Head.At
-	known, err := r.holds(r.mem.desired)
+	known, err := r.holds(ctx, r.mem.desired)
 	if err != nil {
 		return r.renderFailed(ctx, err)
 	}
@@ -132,12 +135,17 @@ func (r *run) render(ctx context.Context) bool {
 
 // holds tells whether what was rendered before is what the App would be now if
 // its files were the same.
-func (r *run) holds(d *desiredState) (bool, error) {
+func (r *run) holds(ctx context.Context, d *desiredState) (bool, error) {
 	if d == nil || d.generation != r.app.Generation || len(d.unknown) > 0 {
 		return false, nil
 	}
 	if d.around == "" {
 		return true, nil
+	}
+	if d.partial != "" {
+		if err := r.Cluster.Kinds.Refresh(ctx, r.Now().Add(-kindsPartial)); err != nil {
+			return false, err
+		}
 	}
 	a, err := r.around()
 	return err == nil && d.around == a.Hash(), err
@@ -170,9 +178,20 @@ func (r *run) vanished() bool {
 		s.Source.Renderer != render.Manifests && r.desired.renderer == render.Manifests
 }
 
+// ended are the reasons of renders that had to be ended: how far they get hangs on
+// the machine as well.
+var ended = []string{fault.DeadlineExceeded, fault.RenderOutOfMemory, fault.RendererCrashed}
+
 // renderFailed ends a run whose commit can't be rendered. What runs stays.
 func (r *run) renderFailed(ctx context.Context, err error) bool {
-	r.Claims.Judge(r.id, claims.Judgement{Commit: r.out.Head.Commit, Failed: true, Paused: r.in.Pause != nil})
+	if later(err) {
+		if !r.watch(ctx) {
+			return false
+		}
+		r.again(r.mem.backoff())
+		return r.pass(ReasonOf(err, ReasonRenderFailed), "%s", err)
+	}
+	r.Claims.Judge(r.id, claims.Judgement{Commit: r.out.Head.At.String(), Failed: true, Paused: r.in.Pause != nil})
 	r.out.Reported = r.out.Head.Commit
 	if !r.watch(ctx) {
 		return false
@@ -183,8 +202,12 @@ func (r *run) renderFailed(ctx context.Context, err error) bool {
 	if !errors.As(err, &re) && !errors.As(err, &oe) && !(errors.As(err, &comes) && comes.Awaited()) {
 		return r.fail(ReasonRenderFailed, err)
 	}
-	// The fault is in the repository, or in what is watched: the App is woken.
+	// The fault is in the repository, or in what is watched: the App is woken. But
+	// a render that had to be ended may get through another time.
 	r.out.Err = err
+	if re != nil && slices.Contains(ended, re.Reason) {
+		r.out.Again = r.mem.backoff()
+	}
 	return r.stop(v1alpha1.StateFailed, ReasonOf(err, ReasonInvalidObject), "%s", err)
 }
 
@@ -201,7 +224,7 @@ func (r *run) judge(context.Context) bool {
 		r.Claims.Judge(r.id, claims.Judgement{})
 		return true
 	}
-	r.Claims.Judge(r.id, claims.Judgement{Commit: r.desired.at.Commit, Wants: r.desired.keys, Paused: r.in.Pause != nil})
+	r.Claims.Judge(r.id, claims.Judgement{Commit: r.desired.at.String(), Wants: r.desired.keys, Paused: r.in.Pause != nil})
 	r.out.Reported = r.desired.at.Commit
 	return true
 }
@@ -209,26 +232,26 @@ func (r *run) judge(context.Context) bool {
 // rendered renders a tree, or takes what is cached of it.
 func (r *run) rendered(ctx context.Context, tree snapshot.Tree, req render.Request) (*render.Result, error) {
 	scope := origin(r.app)
-	if r.secretive() {
-		scope += "\x00" + r.app.Namespace // what is secret stays in its namespace
+	if r.ownRender() {
+		scope += "\x00" + r.app.Namespace // what its namespace alone may see stays there
 	}
 	res, _, err := r.Renders.Get(ctx, scope, tree, req)
 	return res, err
 }
 
-// origin is the repository of an App, or of its chart if it has no other.
+// origin is the repository of an App, or its chart if it has no other.
 func origin(app *v1alpha1.App) string {
 	if s := &app.Spec.Source; s.Repo == "" && s.Chart != nil {
-		return s.Chart.Repo
+		return s.Chart.Repo + " " + s.Chart.Name
 	}
 	return app.Spec.Source.Repo
 }
 
-// secretive tells that what the App renders to holds what only its namespace may
-// see: values of its ConfigMaps and Secrets, or what its own credentials read
-// beside the repository.
-func (r *run) secretive() bool {
-	return len(r.in.Values)+len(r.in.Variables) > 0 || r.out.Head.Beside != ""
+// ownRender tells that a render shows more than the App's repository: what the
+// App itself says, its ConfigMaps and Secrets, or what it is made of besides.
+// Such a render shares neither results nor a process with other namespaces.
+func (r *run) ownRender() bool {
+	return r.app.Spec.Render != nil || r.app.Spec.Source.Chart != nil || len(r.app.Spec.Sources) > 0
 }
 
 // notes name the hooks of a render.
@@ -242,7 +265,11 @@ func notes(hooks []helm.Hook) []v1alpha1.HookNote {
 
 // desire renders the App and reduces the objects to what a plan needs.
 func (r *run) desire(ctx context.Context, tree snapshot.Tree) (*desiredState, error) {
-	req, outside, err := desired.Request(r.app, tree, r.app.Spec.Source.Path, r.around)
+	var a desired.Around
+	req, outside, err := desired.Request(r.app, tree, r.app.Spec.Source.Path, func() (around desired.Around, err error) {
+		a, err = r.around()
+		return a, err
+	})
 	if err != nil {
 		return nil, err
 	}
@@ -262,12 +289,11 @@ func (r *run) desire(ctx context.Context, tree snapshot.Tree) (*desiredState, er
 		gvks:    make(map[object.Key]schema.GroupVersionKind, len(res.Objects)),
 		defines: map[schema.GroupVersionKind]bool{},
 	}
-	if outside {
-		a, err := r.around()
-		if err != nil {
-			return nil, err
-		}
+	if outside { // as it was asked for: the kinds may have changed since
 		d.around = a.Hash()
+	}
+	if req.Helm != nil {
+		d.partial = a.Capabilities.Partial
 	}
 	if err := r.reduce(d, res.Objects); err != nil {
 		return nil, err

@@ -49,21 +49,36 @@ func (r *run) identity(ctx context.Context) bool {
 	if r.client.Namespace == "" || r.Now().Sub(r.mem.identityAt) < identityFresh {
 		return true
 	}
-	self, err := r.Cluster.AsController()
-	if err != nil {
-		return r.fail(ReasonClusterFailed, err)
-	}
-	_, err = self.Get(ctx, cluster.ServiceAccounts, r.id.Namespace, v1alpha1.ServiceAccount)
-	if apierrors.IsNotFound(err) {
-		return r.fail(ReasonIdentityMissing, fmt.Errorf(
-			"Apps in namespace %s act as its ServiceAccount %q, and there is none: create it (kubectl create serviceaccount %s -n %s) and grant it what the App needs",
-			r.id.Namespace, v1alpha1.ServiceAccount, v1alpha1.ServiceAccount, r.id.Namespace))
-	}
-	if err != nil {
+	if err := Identity(ctx, r.Cluster, r.id.Namespace); err != nil {
 		return r.fail(ReasonClusterFailed, err)
 	}
 	r.mem.identityAt = r.Now()
 	return true
+}
+
+// IdentityError says that the identity of a namespace does not exist.
+type IdentityError struct{ Namespace string }
+
+func (e *IdentityError) Error() string {
+	return fmt.Sprintf("Apps in namespace %s act as its ServiceAccount %q, and there is none: create it (kubectl create serviceaccount %s -n %s) and grant it what the App needs",
+		e.Namespace, v1alpha1.ServiceAccount, v1alpha1.ServiceAccount, e.Namespace)
+}
+
+// Reason is the reason for a condition.
+func (e *IdentityError) Reason() string { return ReasonIdentityMissing }
+
+// Identity tells whether the identity that Apps of a namespace act as exists; an
+// [*IdentityError] says that it does not.
+func Identity(ctx context.Context, kube *cluster.Cluster, namespace string) error {
+	self, err := kube.AsController()
+	if err != nil {
+		return err
+	}
+	_, err = self.Get(ctx, cluster.ServiceAccounts, namespace, v1alpha1.ServiceAccount)
+	if apierrors.IsNotFound(err) {
+		return &IdentityError{namespace}
+	}
+	return err
 }
 
 // mayDelete decides, for an App that is being deleted, whether what it owns is

@@ -19,6 +19,9 @@ const (
 	kindsAgain = 10 * time.Second
 	// kindsSoon is the same, just after a definition was applied.
 	kindsSoon = 250 * time.Millisecond
+	// kindsPartial is when to look again at kinds that the API server could not
+	// tell of.
+	kindsPartial = time.Minute
 	// watchAgain is when to look again at a kind whose watch is failing.
 	watchAgain = 30 * time.Second
 	// identityFresh is how long an identity that was seen is taken to exist.
@@ -89,6 +92,11 @@ func (r *run) recognise() {
 	}
 	if learnt {
 		r.inventory = r.Inventories.Entries(r.id)
+	}
+	if !r.heals() {
+		// A uid alone tells an object that was removed from one that is still to be
+		// created, also after a restart.
+		r.pending.set = append(r.pending.set, r.Inventories.Learnt(r.id)...)
 	}
 }
 

@@ -114,8 +114,8 @@ func (p *Pipeline) Advance(app object.App, from, to string) bool {
 		return false
 	}
 	d.at.Commit = to
-	p.Claims.Target(app, to)
-	p.Claims.Judge(app, claims.Judgement{Commit: to, Wants: d.keys})
+	p.Claims.Target(app, d.at.String())
+	p.Claims.Judge(app, claims.Judgement{Commit: d.at.String(), Wants: d.keys})
 	return true
 }
 
@@ -157,7 +157,18 @@ func (r *run) unreadable(err error) bool {
 		r.again(time.Second)
 		return r.pass(ReasonSuperseded, "a newer commit has arrived")
 	}
+	if later(err) {
+		r.again(r.mem.backoff())
+		return r.pass(ReasonOf(err, ReasonFetching), "%s", err)
+	}
 	return r.fail(ReasonSourceFailed, err)
+}
+
+// later tells of an error that nothing is wrong with the App: something has not
+// been had yet, or others come first.
+func later(err error) bool {
+	var l interface{ Later() bool }
+	return errors.As(err, &l) && l.Later()
 }
 
 // again asks for another run after d at the latest.
@@ -170,6 +181,9 @@ func (r *run) again(d time.Duration) {
 // conclude says what the App looks like after a run that went all the way.
 func (r *run) conclude() {
 	r.out.Complete = r.desired != nil && len(r.desired.unknown) == 0
+	if r.desired != nil && r.desired.partial != "" {
+		r.again(kindsPartial)
+	}
 	if r.deleting {
 		r.finish()
 		return
@@ -182,6 +196,9 @@ func (r *run) conclude() {
 		_, left := r.mem.left[s.Key] // as it should be: it is there
 		return left
 	})
+	if len(kept) == 0 && r.out.Complete {
+		r.Claims.Settled(r.id)
+	}
 	for _, s := range kept {
 		r.trouble(s.Key, keptReason(s), s.Why)
 	}

@@ -23,6 +23,14 @@ import (
 // there is none. Beside is where all else stands that it is made of.
 type At struct{ Commit, Beside string }
 
+// String tells states apart; it is the commit where nothing stands beside it.
+func (a At) String() string {
+	if a.Beside == "" {
+		return a.Commit
+	}
+	return a.Commit + " " + a.Beside
+}
+
 // Head is where what an App follows stands: the last good state.
 type Head struct {
 	At

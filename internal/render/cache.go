@@ -44,6 +44,7 @@ type Cache struct {
 	mu      sync.Mutex
 	entries map[cacheKey]*list.Element // of *cacheEntry
 	order   *list.List                 // most recently used first
+	small   chan struct{}              // turns of small renders
 	flights map[flightKey]*flight
 	objects int
 	bytes   int64
@@ -98,6 +99,7 @@ func NewCache(limits CacheLimits, do Func) *Cache {
 		entries: map[cacheKey]*list.Element{},
 		order:   list.New(),
 		flights: map[flightKey]*flight{},
+		small:   make(chan struct{}, smallRenders),
 	}
 }
 
@@ -171,7 +173,13 @@ func (c *Cache) fly(ctx context.Context, key flightKey, f *flight, tree snapshot
 // changed, and what takes a library or more memory by the Func. before is what
 // the request gave last.
 func (c *Cache) make(ctx context.Context, scope string, tree snapshot.Tree, req Request, before *Result) (*Result, error) {
+	select {
+	case c.small <- struct{}{}:
+	case <-ctx.Done():
+		return &Result{}, ctx.Err()
+	}
 	res, err := smallRender(ctx, tree, req, before)
+	<-c.small
 	if errors.Is(err, errNotSmall) {
 		return c.render(ctx, scope, tree, req)
 	}

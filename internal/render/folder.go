@@ -21,6 +21,10 @@ import (
 // maxFolderDepth bounds how deep folders are nested, links followed included.
 const maxFolderDepth = 100
 
+// maxFolders bounds how many folders are walked, one that several links lead to
+// counted each time: a few links can be more ways than there is time for.
+const maxFolders = 100_000
+
 // folder reads the manifests below dir.
 func (r *renderer) folder(ctx context.Context, dir string) error {
 	w := &walker{renderer: r}
@@ -34,7 +38,8 @@ func (r *renderer) folder(ctx context.Context, dir string) error {
 // walker reads a folder and those below it.
 type walker struct {
 	*renderer
-	open []string // resolved folders from the root of the walk to here
+	open    []string // resolved folders from the root of the walk to here
+	folders int      // walked so far
 	// jsonnet evaluates the files of the folder at hand, if it has any.
 	jsonnet *jsonnet.Renderer
 }
@@ -94,6 +99,10 @@ func (w *walker) walk(ctx context.Context, real, shown string, stack ignore.Stac
 	}
 	if len(w.open) >= maxFolderDepth {
 		return fault.New(fault.TooDeep, shown, 0, "folders are nested more than %d deep", maxFolderDepth)
+	}
+	if w.folders++; w.folders > maxFolders {
+		return fault.New(fault.TooLarge, shown, 0, "with it there are more than %d folders, counted once for each link that leads to them", maxFolders).
+			WithHint("remove links, or name them in .abideignore")
 	}
 	w.open = append(w.open, real)
 	defer func() { w.open = w.open[:len(w.open)-1] }()
@@ -236,6 +245,10 @@ func (r *renderer) file(real, shown string) error {
 		r.res.manifests[shown] = d
 	}
 	r.res.Ignored = append(r.res.Ignored, d.ignored...)
+	if len(r.res.Ignored) > r.req.Limits.Objects {
+		return fault.New(fault.TooManyObjects, shown, 0, "with it there is more than %d times something that is no Kubernetes object", r.req.Limits.Objects).
+			WithHint("name in .abideignore what is no manifest, or split the folder into several Apps")
+	}
 	return r.add(shown, d.objects)
 }
 
@@ -254,7 +267,7 @@ func (r *renderer) decode(real, shown string) (decoded, error) {
 	if err != nil {
 		return d, fault.FromTree(shown, err)
 	}
-	if r.fresh += int64(len(b)); r.small && r.fresh > smallBytes {
+	if r.fresh += int64(len(b)); r.small && r.fresh > r.most {
 		return d, errNotSmall
 	}
 	d = decoded{hash: hash, size: int64(len(b))}

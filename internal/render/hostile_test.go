@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -79,6 +80,16 @@ func manyObjects(n int) string {
 	return strings.Repeat("---\napiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\n", n)
 }
 
+// merges is a chain of maps of which each merges the one before many times.
+func merges(n int) string {
+	var b strings.Builder
+	b.WriteString("m0: &m0 {k0: v, l: [lol, lol, lol, lol]}\n")
+	for i := 1; i < n; i++ {
+		fmt.Fprintf(&b, "m%d: &m%d {<<: *m%d, a: *m%d, b: *m%d}\n", i, i, i-1, i-1, i-1)
+	}
+	return b.String()
+}
+
 func TestHostileInput(t *testing.T) {
 	cm := func(rest string) string { return "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\n" + rest }
 	kust := func(more map[string]string) map[string]string {
@@ -107,6 +118,16 @@ func TestHostileInput(t *testing.T) {
 		"plain: invalid UTF-8":          {files: map[string]string{"a.yaml": cm("a: \xff\xfe")}, reason: fault.InvalidYAML},
 		"plain: infinite number":        {files: map[string]string{"a.yaml": cm("a: .inf")}, reason: fault.InvalidYAML},
 		"plain: control characters":     {files: map[string]string{"a.yaml": cm("a: \x01")}, reason: fault.InvalidYAML},
+		"plain: merges that multiply":   {files: map[string]string{"a.yaml": cm(merges(40))}, reason: fault.TooLarge},
+		"plain: key twice by an escape": {files: map[string]string{"a.json": `{"apiVersion":"v1","kind":"ConfigMap","\u006bind":"Secret","metadata":{"name":"a"}}`}, reason: fault.InvalidYAML},
+		"plain: key twice by an alias":  {files: map[string]string{"a.yaml": cm("data: {&k a: b, *k : c}")}, reason: fault.InvalidYAML},
+		"plain: text in UTF-16":         {files: map[string]string{"a.yaml": "\xff\xfea\x00:\x00 \x00b\x00"}, reason: fault.InvalidYAML},
+		"plain: a surrogate alone":      {files: map[string]string{"a.yaml": cm("a: \"\\ud800\"")}, reason: fault.InvalidYAML},
+		"plain: a number without end":   {files: map[string]string{"a.json": `{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"a"},"x":1e999999999}`}, reason: fault.InvalidYAML},
+		"plain: a million documents":    {files: map[string]string{"a.yaml": strings.Repeat("---\na: b\n", 1000000)}, reason: fault.TooManyObjects},
+		"plain: documents over files":   {files: map[string]string{"a.yaml": "a: b", "b.yaml": "a: b", "c.yaml": cm("")}, limits: render.Limits{Objects: 1}, reason: fault.TooManyObjects},
+		"plain: a million items":        {files: map[string]string{"a.yaml": "apiVersion: v1\nkind: List\nitems:\n" + strings.Repeat("- {apiVersion: v1, kind: ConfigMap, metadata: {name: a}}\n", 30000)}, reason: fault.TooManyObjects},
+		"plain: lists in lists":         {files: map[string]string{"a.yaml": "apiVersion: v1\nkind: List\nitems: [" + strings.Repeat("{apiVersion: v1, kind: List, items: [", 200) + strings.Repeat("]}", 200) + "]\n"}, reason: fault.TooDeep},
 
 		"kustomize: alias bomb in a resource":      {files: map[string]string{"kustomization.yaml": "resources: [a.yaml]", "a.yaml": bomb(12, cm(""))}, reason: fault.TooLarge},
 		"kustomize: alias bomb in the file":        {files: map[string]string{"kustomization.yaml": bomb(12, "resources: []\n")}, reason: fault.TooLarge},
@@ -153,6 +174,33 @@ func TestHostileInput(t *testing.T) {
 	}
 }
 
+// TestHostileNames has files with names that Git allows and that are no text, or
+// are too much of it: the error that names them says what is wrong with the file.
+func TestHostileNames(t *testing.T) {
+	for why, name := range map[string]string{
+		"no UTF-8": "\xff\xfe", "a new line": "a\nb", "a sequence for terminals": "\x1b]0;x\x07", "from right to left": "\u202egnp",
+		"a name that is long": strings.Repeat("x", 3000), "a backslash": `..\..\x`, "a drive": "c:", "a device": "nul", "a space": " ", "a variable": "${HOME}",
+	} {
+		for kind, files := range map[string]map[string]string{
+			"a manifest":   {"app/" + name + ".yaml": "{"},
+			"a folder":     {"app/" + name + "/a.yaml": "{"},
+			"a Jsonnet":    {"app/" + name + ".jsonnet": "{"},
+			"a template":   {"app/Chart.yaml": chartYAML, "app/templates/" + name + ".yaml": "{{"},
+			"of a chart":   {"app/Chart.yaml": chartYAML, "app/charts/" + name + "/Chart.yaml": "{"},
+			"a kustomized": {"app/kustomization.yaml": "resources: [" + strconv.Quote(strings.ToValidUTF8(name, "x")) + "]", "app/" + strings.ToValidUTF8(name, "x"): "{"},
+		} {
+			t.Run(kind+", "+why, func(t *testing.T) {
+				tree, req := memtree.FromText(files), render.Request{Path: "app"}
+				res, err := render.Render(context.Background(), tree, req)
+				alike(t, tree, req, res, err)
+				if e := wantAny(t, err); len(e.Error()) > 16<<10 {
+					t.Errorf("the error has %d bytes", len(e.Error()))
+				}
+			})
+		}
+	}
+}
+
 // robotRepo has an ordinary kustomization whose patch merges containers by
 // name, and a hostile one that makes lists be replaced.
 func robotRepo() *memtree.Tree {
@@ -168,6 +216,14 @@ func robotRepo() *memtree.Tree {
 		"panics/s.json":             `{"definitions":{"T":{"x-kubernetes-group-version-kind":[{"group":1,"version":2,"kind":3}]}}}`,
 		"nested/kustomization.yaml": "resources: [../bad]\nnamePrefix: n-\n",
 	}
+	files["version/kustomization.yaml"] = "openapi: {version: v1.21.2}\nresources: [../good]\n"
+	files["unknown/kustomization.yaml"] = "openapi: {version: v0.0.0}\nresources: [../good]\n"
+	files["configured/kustomization.yaml"] = "configurations: [c.yaml]\nresources: [../good]\nnamePrefix: c-\nimages: [{name: a, newTag: '3'}]\n"
+	files["configured/c.yaml"] = "namePrefix: [{path: spec/template/spec/containers/name}]\nimages: [{path: spec/none}]\n"
+	files["prefixed/kustomization.yaml"] = "resources: [../good]\nnamePrefix: c-\nimages: [{name: a, newTag: '3'}]\n"
+	files["defined/kustomization.yaml"] = "crds: [d.json]\nresources: [../good]\nnamePrefix: c-\n"
+	files["defined/d.json"] = `{"io.k8s.api.apps.v1.Deployment":{"Schema":{"properties":{"apiVersion":{"type":"string"},"kind":{"type":"string"},"metadata":{"type":"object"},
+		"spec":{"x-kubernetes-object-ref-api-version":"apps/v1","x-kubernetes-object-ref-kind":"Deployment","x-kubernetes-object-ref-name-key":"paused"}}}}}`
 	return memtree.FromText(files)
 }
 
@@ -194,8 +250,15 @@ func TestSchemaDoesNotLeak(t *testing.T) {
 			t.Errorf("after %s another App renders differently:\n%s", hostile, d)
 		}
 	}
-	if _, err := render.Render(context.Background(), tree, render.Request{Path: "panics"}); err == nil {
-		t.Error("a schema that is none was taken")
+	prefixed := text("prefixed")
+	for _, hostile := range []string{"panics", "version", "unknown", "configured", "defined"} {
+		_, err := render.Render(context.Background(), tree, render.Request{Path: hostile, Text: true})
+		if hostile == "panics" && err == nil {
+			t.Error("a schema that is none was taken")
+		}
+		if d := cmp.Diff(before, text("good")) + cmp.Diff(prefixed, text("prefixed")); d != "" {
+			t.Errorf("after %s another App renders differently:\n%s", hostile, d)
+		}
 	}
 	if d := cmp.Diff(before, text("good")); d != "" {
 		t.Errorf("after a crash another App renders differently:\n%s", d)

@@ -145,38 +145,44 @@ func TestBadJsonnet(t *testing.T) {
 		reason  string
 		says    []string
 	}{
-		"does not parse":             {nodes: one("{\n  a: 1\n  b: 2\n}"), reason: fault.JsonnetFailed, says: []string{"app/m.jsonnet:3: "}},
-		"an error of its own":        {nodes: one("{\n  a: error 'no region',\n}"), reason: fault.JsonnetFailed, says: []string{"app/m.jsonnet:2: ", "no region"}},
-		"in what it imports":         {nodes: with("import '../lib/l.libsonnet'", "lib/l.libsonnet", memtree.File("\n{a: b}")), reason: fault.JsonnetFailed, says: []string{"lib/l.libsonnet:2: "}},
-		"an undefined variable":      {nodes: one("std.extVar('passwort')"), options: secret, reason: fault.JsonnetFailed, says: []string{"spec.render.jsonnet.extVars", "there is password"}},
-		"a secret in an error":       {nodes: one("error 'x' + std.extVar('password')"), options: secret, reason: fault.JsonnetFailed},
-		"a secret that is no object": {nodes: one("std.extVar('password')"), options: secret, reason: fault.InvalidObject},
-		"no such import":             {nodes: one("\nimport 'nothing.libsonnet'"), reason: fault.PathNotFound, says: []string{"app/m.jsonnet:2: ", "nothing.libsonnet"}},
-		"a vendored library":         {nodes: with("import 'l/l.libsonnet'", "vendor/l/l.libsonnet", memtree.File("{}")), reason: fault.PathNotFound, says: []string{"add /vendor to spec.render.jsonnet.libraryPaths"}},
-		"above the root":             {nodes: one("importstr '../../etc/passwd'"), reason: fault.EscapesRepository},
-		"an absolute path":           {nodes: one("importstr '/etc/passwd'"), reason: fault.EscapesRepository},
-		"a library path above":       {nodes: one("{}"), options: &jsonnet.Options{LibraryPaths: []string{"../lib"}}, reason: fault.EscapesRepository},
-		"a link out":                 {nodes: with("importstr 'l'", "app/l", memtree.Link("/etc/passwd")), reason: fault.EscapesRepository},
-		"a file that is a link out":  {nodes: with("{}", "app/l.jsonnet", memtree.Link("../../l.jsonnet")), reason: fault.EscapesRepository},
-		"a file that is a dead link": {nodes: with("{}", "app/l.jsonnet", memtree.Link("nothing")), reason: fault.PathNotFound, says: []string{"app/l.jsonnet"}},
-		"links without end":          {nodes: with("import 'l'", "app/l", memtree.Link("l")), reason: fault.LinkLoop},
-		"Git's own folder":           {nodes: with("importstr '.git/config'", "app/.git/config", memtree.File("x")), reason: fault.ForbiddenPath},
-		"a URL":                      {nodes: one("import 'http://127.0.0.1/x'"), reason: fault.PathNotFound},
-		"imports itself":             {nodes: one("import 'm.jsonnet'"), reason: fault.JsonnetFailed},
-		"calls without end":          {nodes: one("local f(x) = f(x + 1) + 1; f(0)"), reason: fault.JsonnetFailed, says: []string{"500"}},
-		"code nested deep":           {nodes: one(strings.Repeat("[", 100000) + strings.Repeat("]", 100000)), reason: fault.TooDeep},
-		"deep by operators":          {nodes: one("{a: " + strings.Repeat("-", 1000000) + "1}"), reason: fault.TooDeep},
-		"values nested deep":         {nodes: one("std.foldl(function(a, i) [a], std.range(1, 400), null)"), reason: fault.TooDeep},
-		"large":                      {nodes: one(`{apiVersion: "v1", kind: "ConfigMap", metadata: {name: "a"}, data: {a: std.repeat("x", 2000)}}`), limits: render.Limits{ExpandedBytes: 1000}, reason: fault.TooLarge},
-		"many objects":               {nodes: one(`[` + object("a") + ` + {metadata: {name: "a" + i}} for i in std.range(1, 100)]`), limits: render.Limits{Objects: 50}, reason: fault.TooManyObjects},
-		"many over several files":    {nodes: with("["+object("a")+", "+object("b")+"]", "app/n.jsonnet", memtree.File(object("c"))), limits: render.Limits{Objects: 2}, reason: fault.TooManyObjects},
-		"an import that is large":    {nodes: with("importstr 'l'", "app/l", memtree.File(strings.Repeat("x", 2000))), limits: render.Limits{FileBytes: 1000}, reason: fault.TooLarge},
-		"no UTF-8":                   {nodes: one("{a: '\xff'}"), reason: fault.InvalidObject},
-		"the same object twice":      {nodes: with(object("a"), "app/a.yaml", memtree.File(configMap("a"))), reason: fault.DuplicateObject, says: []string{"app/a.yaml:1: ", "app/m.jsonnet"}},
-		"half an object":             {nodes: one("{a: {kind: 'ConfigMap'}}"), reason: fault.InvalidObject, says: []string{"a of its result"}},
-		"nothing":                    {nodes: one("{a: null, b: []}"), reason: fault.NoObjects, says: []string{"evaluates to null"}},
-		"text":                       {nodes: one("std.manifestYamlDoc({})"), reason: fault.InvalidObject, says: []string{"leave std.manifestYamlDoc"}},
-		"a native function":          {nodes: one("std.native('exec')('true')"), reason: fault.JsonnetFailed},
+		"does not parse":                  {nodes: one("{\n  a: 1\n  b: 2\n}"), reason: fault.JsonnetFailed, says: []string{"app/m.jsonnet:3: "}},
+		"an error of its own":             {nodes: one("{\n  a: error 'no region',\n}"), reason: fault.JsonnetFailed, says: []string{"app/m.jsonnet:2: ", "no region"}},
+		"in what it imports":              {nodes: with("import '../lib/l.libsonnet'", "lib/l.libsonnet", memtree.File("\n{a: b}")), reason: fault.JsonnetFailed, says: []string{"lib/l.libsonnet:2: "}},
+		"an undefined variable":           {nodes: one("std.extVar('passwort')"), options: secret, reason: fault.JsonnetFailed, says: []string{"spec.render.jsonnet.extVars", "there is password"}},
+		"a secret in an error":            {nodes: one("error 'x' + std.extVar('password')"), options: secret, reason: fault.JsonnetFailed},
+		"a secret that is no object":      {nodes: one("std.extVar('password')"), options: secret, reason: fault.InvalidObject},
+		"no such import":                  {nodes: one("\nimport 'nothing.libsonnet'"), reason: fault.PathNotFound, says: []string{"app/m.jsonnet:2: ", "nothing.libsonnet"}},
+		"a vendored library":              {nodes: with("import 'l/l.libsonnet'", "vendor/l/l.libsonnet", memtree.File("{}")), reason: fault.PathNotFound, says: []string{"add /vendor to spec.render.jsonnet.libraryPaths"}},
+		"above the root":                  {nodes: one("importstr '../../etc/passwd'"), reason: fault.EscapesRepository},
+		"an absolute path":                {nodes: one("importstr '/etc/passwd'"), reason: fault.EscapesRepository},
+		"a library path above":            {nodes: one("{}"), options: &jsonnet.Options{LibraryPaths: []string{"../lib"}}, reason: fault.EscapesRepository},
+		"a link out":                      {nodes: with("importstr 'l'", "app/l", memtree.Link("/etc/passwd")), reason: fault.EscapesRepository},
+		"a file that is a link out":       {nodes: with("{}", "app/l.jsonnet", memtree.Link("../../l.jsonnet")), reason: fault.EscapesRepository},
+		"a file that is a dead link":      {nodes: with("{}", "app/l.jsonnet", memtree.Link("nothing")), reason: fault.PathNotFound, says: []string{"app/l.jsonnet"}},
+		"links without end":               {nodes: with("import 'l'", "app/l", memtree.Link("l")), reason: fault.LinkLoop},
+		"Git's own folder":                {nodes: with("importstr '.git/config'", "app/.git/config", memtree.File("x")), reason: fault.ForbiddenPath},
+		"a URL":                           {nodes: one("import 'http://127.0.0.1/x'"), reason: fault.PathNotFound},
+		"imports itself":                  {nodes: one("import 'm.jsonnet'"), reason: fault.JsonnetFailed},
+		"a library path that is absolute": {nodes: one("{}"), options: &jsonnet.Options{LibraryPaths: []string{"/etc"}}, reason: fault.EscapesRepository},
+		"a library path in Git's folder":  {nodes: with("importstr 'config'", ".git/config", memtree.File("x")), options: &jsonnet.Options{LibraryPaths: []string{".git"}}, reason: fault.ForbiddenPath},
+		"YAML that is a bomb":             {nodes: with("std.parseYaml(importstr 'b')", "app/b", memtree.File(bomb(12, ""))), reason: fault.JsonnetFailed},
+		"JSON nested deep":                {nodes: with("std.parseJson(importstr 'b')", "app/b", memtree.File(strings.Repeat("[", 1<<20))), reason: fault.JsonnetFailed},
+		"an object in itself":             {nodes: one("local o = {o: o}; o"), reason: fault.JsonnetFailed},
+		"imports in a circle":             {nodes: with("import 'n.libsonnet'", "app/n.libsonnet", memtree.File("import 'm.jsonnet'")), reason: fault.JsonnetFailed},
+		"calls without end":               {nodes: one("local f(x) = f(x + 1) + 1; f(0)"), reason: fault.JsonnetFailed, says: []string{"500"}},
+		"code nested deep":                {nodes: one(strings.Repeat("[", 100000) + strings.Repeat("]", 100000)), reason: fault.TooDeep},
+		"deep by operators":               {nodes: one("{a: " + strings.Repeat("-", 1000000) + "1}"), reason: fault.TooDeep},
+		"values nested deep":              {nodes: one("std.foldl(function(a, i) [a], std.range(1, 400), null)"), reason: fault.TooDeep},
+		"large":                           {nodes: one(`{apiVersion: "v1", kind: "ConfigMap", metadata: {name: "a"}, data: {a: std.repeat("x", 2000)}}`), limits: render.Limits{ExpandedBytes: 1000}, reason: fault.TooLarge},
+		"many objects":                    {nodes: one(`[` + object("a") + ` + {metadata: {name: "a" + i}} for i in std.range(1, 100)]`), limits: render.Limits{Objects: 50}, reason: fault.TooManyObjects},
+		"many over several files":         {nodes: with("["+object("a")+", "+object("b")+"]", "app/n.jsonnet", memtree.File(object("c"))), limits: render.Limits{Objects: 2}, reason: fault.TooManyObjects},
+		"an import that is large":         {nodes: with("importstr 'l'", "app/l", memtree.File(strings.Repeat("x", 2000))), limits: render.Limits{FileBytes: 1000}, reason: fault.TooLarge},
+		"no UTF-8":                        {nodes: one("{a: '\xff'}"), reason: fault.InvalidObject},
+		"the same object twice":           {nodes: with(object("a"), "app/a.yaml", memtree.File(configMap("a"))), reason: fault.DuplicateObject, says: []string{"app/a.yaml:1: ", "app/m.jsonnet"}},
+		"half an object":                  {nodes: one("{a: {kind: 'ConfigMap'}}"), reason: fault.InvalidObject, says: []string{"a of its result"}},
+		"nothing":                         {nodes: one("{a: null, b: []}"), reason: fault.NoObjects, says: []string{"evaluates to null"}},
+		"text":                            {nodes: one("std.manifestYamlDoc({})"), reason: fault.InvalidObject, says: []string{"leave std.manifestYamlDoc"}},
+		"a native function":               {nodes: one("std.native('exec')('true')"), reason: fault.JsonnetFailed},
 	} {
 		t.Run(name, func(t *testing.T) {
 			req := render.Request{Path: "app", Jsonnet: row.options, Limits: row.limits}
@@ -215,27 +221,5 @@ func TestJsonnetReachesNothing(t *testing.T) {
 	}
 	if n, c := w.connects.Load(), w.calls(t); n > 0 || c != "" {
 		t.Errorf("%d connections, programs %q", n, c)
-	}
-}
-
-// TestJsonnetWithoutEnd is what only a process with bounds can end.
-func TestJsonnetWithoutEnd(t *testing.T) {
-	if testing.Short() {
-		t.Skip("it fills the memory of a worker")
-	}
-	for name, text := range map[string]string{
-		"a stack that overflows": "local f(x) = f(x + 1) tailstrict; local g(x) = [f(x), g(x + 1) tailstrict]; g(0)",
-		"memory":                 "local f(s, n) = if n == 0 then s else f(s + s, n - 1); {a: f('xxxxxxxxxxxxxxxx', 60)}",
-		"a list":                 "std.length(std.makeArray(2000000000, function(i) i))",
-	} {
-		t.Run(name, func(t *testing.T) {
-			tree := memtree.FromText(map[string]string{"app/m.jsonnet": text})
-			_, err := workers.Render(context.Background(), "hostile", tree, render.Request{Path: "app"})
-			e := wantAny(t, err)
-			if e.Reason != fault.RenderOutOfMemory && e.Reason != fault.RendererCrashed && e.Reason != fault.DeadlineExceeded {
-				t.Errorf("%s: %v", e.Reason, e)
-			}
-			t.Log(e)
-		})
 	}
 }

@@ -191,6 +191,7 @@ type renderer struct {
 	// small: the render takes no library but the decoder, and little of that.
 	small bool
 	fresh int64 // bytes that were decoded
+	most  int64 // of them, if small
 }
 
 func (r *renderer) render(ctx context.Context) error {

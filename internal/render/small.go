@@ -7,8 +7,15 @@ import (
 	"abide.dev/abide/internal/snapshot"
 )
 
-// smallBytes is how much a small render may decode.
-const smallBytes = 4 << 20
+// smallBytes is how much a small render may decode: at first, and beside what an
+// earlier one has decoded.
+const (
+	firstBytes = 1 << 20
+	smallBytes = 4 << 20
+)
+
+// smallRenders is how many of them run at a time.
+const smallRenders = 2
 
 // errNotSmall ends a render that turns out not to be small.
 var errNotSmall = errors.New("the render is not small")
@@ -26,8 +33,9 @@ func smallRender(ctx context.Context, tree snapshot.Tree, req Request, before *R
 	}()
 	r := newRenderer(tree, req)
 	r.small, r.res.manifests = true, map[string]decoded{}
-	if before != nil {
-		r.before = before.manifests
+	r.most = firstBytes
+	if before != nil && before.manifests != nil {
+		r.before, r.most = before.manifests, smallBytes
 	}
 	return r.run(ctx)
 }

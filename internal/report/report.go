@@ -5,6 +5,7 @@ package report
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"k8s.io/apimachinery/pkg/api/meta"
@@ -24,11 +25,29 @@ const maxMessage = 1024
 // maxHooks is how many hooks a status names.
 const maxHooks = 10
 
+// maxEvents is how many events of a hook a status names.
+const maxEvents = 16
+
+// hook is a hook as a status can hold it: what a chart says of one is nowhere
+// checked.
+func hook(h v1alpha1.HookNote) v1alpha1.HookNote {
+	out := v1alpha1.HookNote{Object: shorten(h.Object)}
+	for _, e := range h.Events {
+		if !slices.Contains(out.Events, e) && len(out.Events) < maxEvents && len(e) <= 64 {
+			out.Events = append(out.Events, e)
+		}
+	}
+	return out
+}
+
 // Status returns the status that an App has after a run. old is not changed;
 // times of transition are kept where nothing changed, so that a status that
 // says the same is equal.
 func Status(app *v1alpha1.App, old v1alpha1.AppStatus, out *pipeline.Outcome, sum pipeline.Summary, now metav1.Time) v1alpha1.AppStatus {
 	s := *old.DeepCopy()
+	if s.ObservedGeneration != app.Generation {
+		s.Source.Renderer = "" // of what the App was before; a run that renders says it again
+	}
 	s.ObservedGeneration = app.Generation
 	s.State = out.State
 	s.Objects = sum.Objects
@@ -42,7 +61,10 @@ func Status(app *v1alpha1.App, old v1alpha1.AppStatus, out *pipeline.Outcome, su
 		s.Health = v1alpha1.HealthUnknown
 	}
 	if out.Desired != "" {
-		s.Hooks = out.Hooks[:min(len(out.Hooks), maxHooks)]
+		s.Hooks = nil
+		for _, h := range out.Hooks[:min(len(out.Hooks), maxHooks)] {
+			s.Hooks = append(s.Hooks, hook(h))
+		}
 	}
 	s.Plan = nil
 	if out.Waiting != nil {

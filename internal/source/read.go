@@ -31,6 +31,9 @@ func (e *NotListedError) Error() string {
 
 func (e *NotListedError) Unwrap() error { return e.Err }
 
+// Later tells that it has not been asked yet, and so that nothing is wrong.
+func (e *NotListedError) Later() bool { return e.Err == nil }
+
 // Reason is the CamelCase word for a condition.
 func (e *NotListedError) Reason() string {
 	if e.Err != nil {

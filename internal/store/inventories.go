@@ -56,6 +56,8 @@ type inventory struct {
 	entries map[object.Key]*v1alpha1.InventoryEntry
 	partOf  map[object.Key]int
 	parts   map[int]*v1alpha1.Inventory // as last written, without entries
+	// learnt are the entries whose uid has not been stored.
+	learnt map[object.Key]bool
 }
 
 // New returns inventories that are read and written through c, which must not
@@ -115,6 +117,7 @@ func newInventory() *inventory {
 		entries: map[object.Key]*v1alpha1.InventoryEntry{},
 		partOf:  map[object.Key]int{},
 		parts:   map[int]*v1alpha1.Inventory{},
+		learnt:  map[object.Key]bool{},
 	}
 }
 
@@ -185,6 +188,24 @@ func (s *Inventories) Learn(app object.App, k object.Key, uid types.UID) {
 	e := *inv.entries[k]
 	e.UID = uid
 	inv.entries[k] = &e
+	inv.learnt[k] = true
+}
+
+// Learnt returns the entries of an App whose uid has not been stored.
+func (s *Inventories) Learnt(app object.App) []v1alpha1.InventoryEntry {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	inv := s.apps[app]
+	if inv == nil {
+		return nil
+	}
+	var out []v1alpha1.InventoryEntry
+	for k := range inv.learnt {
+		if e := inv.entries[k]; e != nil {
+			out = append(out, *e)
+		}
+	}
+	return out
 }
 
 // change is what happens to one part.
@@ -227,7 +248,7 @@ func (inv *inventory) changes(set []v1alpha1.InventoryEntry, remove []object.Key
 	for _, k := range order {
 		n, ok := inv.partOf[k]
 		switch {
-		case ok && equalEntry(inv.entries[k], last[k]):
+		case ok && equalEntry(inv.entries[k], last[k]) && !inv.learnt[k]:
 			continue
 		case !ok:
 			for size[room] >= PartSize {
@@ -297,6 +318,10 @@ func (s *Inventories) writePart(ctx context.Context, owner *v1alpha1.App, inv *i
 	for k := range c.remove {
 		delete(inv.entries, k)
 		delete(inv.partOf, k)
+		delete(inv.learnt, k)
+	}
+	for k := range entries { // with their uids
+		delete(inv.learnt, k)
 	}
 	for k, e := range c.set {
 		inv.entries[k] = e

@@ -526,3 +526,66 @@ func TestPartHasNoOwner(t *testing.T) {
 		}
 	})
 }
+
+// TestLearn: a uid that was learnt costs no write, and goes with the next one of
+// its part, or when it is asked for.
+func TestLearn(t *testing.T) {
+	a := newAPI(t)
+	s := New(a)
+	write(t, s, []v1alpha1.InventoryEntry{entry("a", "1"), entry("b", "1")})
+	a.since()
+	uid := func(name string) types.UID { return s.Entries(webApp)[key(name)].UID }
+	s.Learn(webApp, key("a"), "uid-of-a")
+	s.Learn(webApp, key("b"), "uid-of-b")
+	s.Learn(webApp, key("nobody's"), "uid")
+	if w := a.since(); len(w) != 0 || uid("a") != "uid-of-a" || len(s.Entries(webApp)) != 2 {
+		t.Errorf("learning wrote %v, and a has uid %q", w, uid("a"))
+	}
+	if got := s.Learnt(webApp); len(got) != 2 {
+		t.Errorf("%d are not stored, want 2", len(got))
+	}
+	write(t, s, []v1alpha1.InventoryEntry{entry("c", "1")})
+	fresh := New(a)
+	if err := fresh.Load(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if e := fresh.Entries(webApp)[key("b")]; e.UID != "uid-of-b" || len(s.Learnt(webApp)) != 0 {
+		t.Errorf("after a write of the part b is stored as %+v, and %v are not", e, s.Learnt(webApp))
+	}
+	// Asked for, without anything else to write.
+	s.Learn(webApp, key("c"), "uid-of-c")
+	a.since()
+	write(t, s, s.Learnt(webApp))
+	if w := a.since(); len(w) != 1 || len(s.Learnt(webApp)) != 0 {
+		t.Errorf("writes %v, left %v", w, s.Learnt(webApp))
+	}
+}
+
+// TestAppsNamedAsParts: a part is named after its App with a number, and an App
+// may be named like that too. Nobody's entries become another's.
+func TestAppsNamedAsParts(t *testing.T) {
+	a := newAPI(t)
+	s := New(a)
+	apps := []string{"web", "web-0", "web-1", "web-0-0", "web-00", "0"}
+	for _, name := range apps {
+		app := &v1alpha1.App{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: name}}
+		if err := s.Write(t.Context(), app, []v1alpha1.InventoryEntry{entry("of-"+name, "1")}, nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	// A copy under the name of a part that there is not.
+	forged := &v1alpha1.Inventory{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "web-0-9"}, App: "web", Entries: []v1alpha1.InventoryEntry{entry("forged", "1")}}
+	if err := a.WithWatch.Create(t.Context(), forged); err != nil {
+		t.Fatal(err)
+	}
+	again := New(a)
+	if err := again.Load(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range apps {
+		got := again.Entries(object.App{Namespace: "shop", Name: name})
+		if len(got) != 1 || got[key("of-"+name)] == nil {
+			t.Errorf("App %s owns %v", name, got)
+		}
+	}
+}

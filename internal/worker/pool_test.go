@@ -40,7 +40,7 @@ func TestEnds(t *testing.T) {
 		"gulps memory":       {"gulp", fault.RenderOutOfMemory, []string{"64 MiB"}, nil},
 		"panics":             {"panic", fault.RendererCrashed, []string{"a renderer that panics"}, []string{"goroutine", "second line"}},
 		"panics beside":      {"beside", fault.RendererCrashed, []string{"beside the renderer"}, []string{"goroutine"}},
-		"overflows":          {"overflow", fault.RendererCrashed, []string{"stack"}, []string{"goroutine 1"}},
+		"overflows":          {"overflow", fault.RendererCrashed, []string{"stack", "calls itself"}, []string{"goroutine 1", "report it"}},
 		"ends without words": {"exit", fault.RendererCrashed, []string{"exit status 9"}, nil},
 	}
 	if raceDetector {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"regexp"
+	"strings"
 	"time"
 
 	"abide.dev/abide/internal/render"
@@ -273,6 +274,9 @@ func (e *ShortageError) Error() string { return e.text }
 // Reason is fit for a condition.
 func (e *ShortageError) Reason() string { return fault.RenderOutOfMemory }
 
+// Later tells that nothing is wrong with what was to be rendered.
+func (e *ShortageError) Later() bool { return true }
+
 func (t *talk) shortage(why *ending) error {
 	if why == nil {
 		return &ShortageError{t.req.Path + ": the system ended its render, which it does when memory is short; it is tried again"}
@@ -295,8 +299,11 @@ func (t *talk) crashed() error {
 	if line == "" {
 		line = c.cmd.ProcessState.String()
 	}
-	return fault.New(fault.RendererCrashed, t.req.Path, 0, "the renderer crashed: %s", cutLine(line)).
-		WithHint("this is a fault of the renderer: report it with the files that cause it")
+	e := fault.New(fault.RendererCrashed, t.req.Path, 0, "the renderer crashed: %s", cutLine(line))
+	if strings.Contains(line, "stack overflow") || strings.Contains(line, "goroutine stack exceeds") {
+		return e.WithHint("look for a template or a function that calls itself, or a value that contains itself")
+	}
+	return e.WithHint("this is a fault of the renderer: report it with the files that cause it")
 }
 
 // cutLine bounds what is shown of a crash.

@@ -27,6 +27,9 @@ func (e *BusyError) Error() string {
 // Reason is fit for a condition.
 func (e *BusyError) Reason() string { return "RenderBusy" }
 
+// Later tells that nothing is wrong with what was to be rendered.
+func (e *BusyError) Later() bool { return true }
+
 // turns says who may render when. At most so many render at a time, and no
 // tenant takes all of them, so that one whose renders hang leaves room for
 // others. Among those who wait, the tenant with the fewest running comes first,

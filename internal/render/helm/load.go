@@ -25,6 +25,9 @@ const (
 	// which is tried on every file.
 	maxIgnoreBytes = 64 << 10
 	maxIgnoreLines = 1000
+	// maxEntries bounds the files and folders of a chart, one that several links
+	// lead to counted each time.
+	maxEntries = 100_000
 )
 
 var utf8BOM = []byte("\xef\xbb\xbf")
@@ -38,7 +41,7 @@ func load(tree *traced.Tree, dir string, lim limit.Limits) (*chartTree, error) {
 	}
 	var files []*archive.BufferedFile
 	if kind == snapshot.Dir {
-		w := &walker{tree: tree, root: dir}
+		w := &walker{tree: tree, root: dir, left: lim.TotalBytes}
 		if err := w.readIgnore(); err != nil {
 			return nil, err
 		}
@@ -66,6 +69,10 @@ type walker struct {
 	rules *ignore.Rules
 	files []*archive.BufferedFile
 	open  []string // resolved folders from the root to here
+	// entries were walked so far, and left bytes may still be read, those that
+	// are read again included: Helm keeps each.
+	entries int
+	left    int64
 }
 
 // shown is where people see a name of the chart.
@@ -122,6 +129,10 @@ func (w *walker) walk(real, name string) error {
 }
 
 func (w *walker) entry(real, name string, kind snapshot.Kind) error {
+	if w.entries++; w.entries > maxEntries {
+		return fault.New(fault.TooLarge, w.shown(name), 0, "with it the chart has more than %d files and folders, counted once for each link that leads to them", maxEntries).
+			WithHint("remove links, or name them in .helmignore")
+	}
 	if kind == snapshot.Symlink {
 		var err error
 		// Helm follows a link before it asks whether it is ignored.
@@ -144,6 +155,10 @@ func (w *walker) entry(real, name string, kind snapshot.Kind) error {
 	b, err := w.tree.ReadFile(real)
 	if err != nil {
 		return fault.FromTree(w.shown(name), err)
+	}
+	if w.left -= int64(len(b)); w.left < 0 {
+		return fault.New(fault.TooLarge, w.shown(name), 0, "with it the chart has more bytes than are read, counted once for each link that leads to them").
+			WithHint("remove links, or name them in .helmignore")
 	}
 	w.files = append(w.files, &archive.BufferedFile{Name: name, Data: bytes.TrimPrefix(b, utf8BOM)})
 	return nil

@@ -211,7 +211,8 @@ func (r *Renderer) File(ctx context.Context, file string) ([]manifest.Object, er
 		objects, err := decode(file, out.text, r.lim)
 		return objects, r.discreet(err)
 	case <-ctx.Done():
-		e := fault.New(fault.DeadlineExceeded, file, 0, "jsonnet was still evaluating it when its time was up")
+		e := fault.New(fault.DeadlineExceeded, file, 0, "jsonnet was still evaluating it when its time was up").
+			WithHint("a function that calls itself without end, or a list or an object in many others, takes for ever")
 		e.Err = context.Cause(ctx)
 		return nil, e
 	}

@@ -121,14 +121,12 @@ func (d *decoder) document(v any, line int, itemLines func() []int) error {
 	}
 	m, ok := v.(map[string]any)
 	if !ok {
-		d.ignore(line, "not a Kubernetes object: the document is no mapping")
-		return nil
+		return d.ignore(line, "not a Kubernetes object: the document is no mapping")
 	}
 	_, hasVersion := m["apiVersion"]
 	_, hasKind := m["kind"]
 	if !hasVersion && !hasKind {
-		d.ignore(line, "not a Kubernetes object: it has neither apiVersion nor kind")
-		return nil
+		return d.ignore(line, "not a Kubernetes object: it has neither apiVersion nor kind")
 	}
 	if items, ok := listItems(m); ok {
 		return d.list(m, items, line, itemLines())
@@ -136,8 +134,15 @@ func (d *decoder) document(v any, line int, itemLines func() []int) error {
 	return d.object(m, line)
 }
 
-func (d *decoder) ignore(line int, reason string) {
+// ignore leaves a document out, and keeps to the limit: what is left out is kept
+// for people to see.
+func (d *decoder) ignore(line int, reason string) error {
+	if len(d.ignored) >= d.lim.Objects {
+		return fault.New(fault.TooManyObjects, d.file, line, "holds more than %d documents that are no Kubernetes objects", d.lim.Objects).
+			WithHint("name the file in .abideignore if it is no Kubernetes manifest")
+	}
 	d.ignored = append(d.ignored, Ignored{Path: d.file, Line: line, Reason: reason})
+	return nil
 }
 
 // list adds the items of a list, which may be lists again.

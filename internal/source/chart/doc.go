@@ -5,7 +5,8 @@
 // digest; [Store.Fetch] gives the content of such a [Revision] as a
 // [snapshot.Tree] whose root is the chart's folder. Both are safe for concurrent
 // use, and who asks for the same at the same time shares one request. The Store
-// has no timers and polls nothing: what calls it decides how often.
+// has no timers and polls nothing: what calls it decides how often. That is a
+// [Poller], which follows Refs and tells when they mean something else.
 //
 // # What is asked for
 //
@@ -51,6 +52,8 @@
 //   - Every answer is bounded in bytes, every call in time.
 //   - Bytes are used only if they have the digest that was promised. Where an
 //     index promises none, that of the archive as it came with this index counts.
+//   - A Poller's last good revision stays through errors, and is read by those
+//     identities alone that the repository accepted when it last answered.
 //   - No error holds a secret, a query of a URL, or what a server wrote into a
 //     body.
 //

@@ -33,6 +33,7 @@ type item struct {
 	err       error            // of resolving
 	refuse    map[string]error // of resolving, by password
 	fetchErr  error
+	missing   string        // the digest that fetchErr is for; "" is all
 	takes     time.Duration // of resolving
 	looks     []time.Time
 	passwords []string // that the looks came with
@@ -125,7 +126,7 @@ func (s *shelf) Fetch(_ context.Context, rev chart.Revision, _ chart.Credentials
 	for ref, i := range s.charts {
 		if ref.Repo == rev.Repo && ref.Name == rev.Name {
 			i.fetched = append(i.fetched, rev.Digest)
-			if i.fetchErr != nil {
+			if i.fetchErr != nil && (i.missing == "" || i.missing == rev.Digest) {
 				return nil, i.fetchErr
 			}
 		}

@@ -19,20 +19,19 @@ func TestPollHostsThatHang(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := newPost(t, chart.PollerOptions{Parallel: 4})
 		var bad []*item
-		for n := range 12 { // three hosts that say nothing for a minute
-			ref := refOn(fmt.Sprintf("silent%d.example", n%3), fmt.Sprintf("c%d", n))
+		good := p.shelf.at(refOn("good.example", "web"))
+		p.Follow("good", chart.Want{Ref: refOn("good.example", "web"), Interval: 10 * time.Second})
+		from := good.count()
+		for n := range 20 { // five hosts that say nothing for a minute
+			ref := refOn(fmt.Sprintf("silent%d.example", n%5), fmt.Sprintf("c%d", n))
 			i := p.shelf.at(ref)
 			i.set(func(i *item) { i.err, i.takes = silence(), time.Minute })
 			bad = append(bad, i)
 			p.Follow(fmt.Sprintf("bad%d", n), chart.Want{Ref: ref, Interval: 10 * time.Second})
 		}
-		good := p.shelf.at(refOn("good.example", "web"))
-		p.Follow("good", chart.Want{Ref: refOn("good.example", "web"), Interval: 10 * time.Second})
-		time.Sleep(time.Minute + time.Second) // new hosts have to show themselves first
-		from := good.count()
-		if from == 0 {
-			t.Fatal("hosts that hang kept a new one from being looked at")
-		}
+		time.Sleep(3*time.Minute + time.Second) // new hosts have to show themselves first
+		p.Follow("late", chart.Want{Ref: refOn("late.example", "web")})
+		p.expect(t, "late", "a host that is new", digestOf("1"), "", digestOf("1"))
 		most := 0
 		for range 60 {
 			time.Sleep(10 * time.Second)
@@ -43,7 +42,7 @@ func TestPollHostsThatHang(t *testing.T) {
 			}
 			most = max(most, running)
 		}
-		if gaps := good.gaps(from); len(gaps) < 59 || slices.Max(gaps) != 10*time.Second {
+		if gaps := good.gaps(from); len(gaps) < 77 || slices.Max(gaps) != 10*time.Second {
 			t.Errorf("the good host is looked at after %v", gaps)
 		}
 		if most == 0 || most > 2 {
@@ -256,6 +255,7 @@ func TestPollShortestIntervalCounts(t *testing.T) {
 			}
 		}
 		p.Follow("slow", chart.Want{Ref: web})
+		p.Follow("between", chart.Want{Ref: refOn("between.example", "web"), Interval: 20 * time.Minute})
 		time.Sleep(time.Second)
 		rate("the default", 2)
 		p.Follow("fast", chart.Want{Ref: web, Interval: time.Minute})

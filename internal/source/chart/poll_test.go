@@ -26,7 +26,6 @@ func TestOneLookForAllNames(t *testing.T) {
 		if start > 2 { // names may have come while the first look began
 			t.Errorf("%d looks at the start", start)
 		}
-		p.expect(t, "app0042", "at first", digestOf("1"), "", digestOf("1"))
 		for n := range names {
 			p.Follow(fmt.Sprintf("app%04d", n), chart.Want{Ref: web})
 		}
@@ -38,6 +37,10 @@ func TestOneLookForAllNames(t *testing.T) {
 		if n := i.count() - start; n != 10 {
 			t.Errorf("%d looks in ten intervals of five minutes", n)
 		}
+		if n := len(i.now().fetched); n != 1 {
+			t.Errorf("fetched %d times, and there is one revision", n)
+		}
+		p.expect(t, "app0042", "at first", digestOf("1"), "", digestOf("1"))
 		p.expectTold(t, "nothing changed")
 		i.publish("2")
 		time.Sleep(5 * time.Minute)
@@ -263,7 +266,11 @@ func TestPollChangedWants(t *testing.T) {
 		p.shelf.at(web).set(func(i *item) { i.takes = time.Second })
 		p.Follow("a", chart.Want{Ref: web, Credentials: as("two", "p2")})
 		p.expect(t, "a", "another identity: what was seen stays, and is not read", digestOf("1"), "", "")
+		before := len(p.shelf.at(web).now().fetched)
 		time.Sleep(time.Second)
+		if n := len(p.shelf.at(web).now().fetched) - before; n != 1 {
+			t.Errorf("fetched %d times as the other identity, want once", n)
+		}
 		p.expect(t, "a", "it was accepted", digestOf("1"), "", digestOf("1"))
 		p.expectTold(t, "it can be read", "a")
 		newer := web
@@ -360,14 +367,11 @@ func TestPollRevisionThatCannotBeFetched(t *testing.T) {
 		p.told()
 		i.publish("2")
 		i.set(func(i *item) {
-			i.fetchErr = &chart.Error{Kind: chart.ChartNotFound, Problem: "its archive is not there"}
+			i.fetchErr, i.missing = &chart.Error{Kind: chart.ChartNotFound, Problem: "its archive is not there"}, digestOf("2")
 		})
 		time.Sleep(5 * time.Minute)
 		p.expectTold(t, "the archive is not there yet", "a")
-		s, _ := p.State("a")
-		if s.Revision.Digest != digestOf("1") || !chart.IsKind(s.Err, chart.ChartNotFound) {
-			t.Errorf("state %+v", s)
-		}
+		p.expect(t, "a", "the archive is not there yet", digestOf("1"), chart.ChartNotFound, digestOf("1"))
 		i.set(func(i *item) { i.fetched = nil })
 		time.Sleep(2 * time.Hour)
 		if n := len(i.now().fetched); n < 5 || n > 16 {
@@ -383,7 +387,13 @@ func TestPollRevisionThatCannotBeFetched(t *testing.T) {
 		if len(i.now().fetched) != n+1 {
 			t.Errorf("a refresh tried to fetch %d times", len(i.now().fetched)-n)
 		}
-		i.set(func(i *item) { i.fetchErr = nil })
+		i.fail(denial())
+		<-p.Refresh("a").Done()
+		p.expect(t, "a", "refused", digestOf("1"), chart.AuthenticationFailed, "")
+		i.fail(nil)
+		<-p.Refresh("a").Done()
+		p.expect(t, "a", "taken again, and still not there", digestOf("1"), chart.ChartNotFound, digestOf("1"))
+		p.told()
 		i.publish("3")
 		time.Sleep(5 * time.Minute) // another revision does not wait for the pause of the one before
 		p.expectTold(t, "another revision", "a")

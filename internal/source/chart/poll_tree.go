@@ -24,6 +24,9 @@ func (e *NotResolvedError) Error() string {
 
 func (e *NotResolvedError) Unwrap() error { return e.Err }
 
+// Later tells that it was not looked at yet, and so that nothing is wrong.
+func (e *NotResolvedError) Later() bool { return e.Err == nil }
+
 // Reason is the CamelCase word for a condition.
 func (e *NotResolvedError) Reason() string {
 	if r := reasonOf(e.Err); r != "" {

@@ -629,6 +629,46 @@ func TestExpireLeavesRequestsBehind(t *testing.T) {
 	}
 }
 
+// The same of a registry, whose answers are kept each by itself.
+func TestExpireOfARegistry(t *testing.T) {
+	ca := newAuthority(t)
+	reg := newRegistry("team/charts/web")
+	reg.push(t, "latest", pack(t, "web", "1.0.0", nil))
+	asked, answer := make(chan struct{}), make(chan struct{})
+	var requests atomic.Int32
+	url, _ := ca.serve(t, func(w http.ResponseWriter, q *http.Request) {
+		if requests.Add(1) > 1 {
+			reg.ServeHTTP(w, q)
+			return
+		}
+		late := httptest.NewRecorder()
+		reg.ServeHTTP(late, q)
+		close(asked)
+		<-answer
+		w.Write(late.Body.Bytes())
+	})
+	s := newStore(t, chart.Options{FreshFor: time.Hour})
+	ref, c := ociRef(url, "latest"), chart.Credentials{CABundle: ca.pem}
+	first := make(chan error, 1)
+	go func() {
+		_, err := s.Resolve(t.Context(), ref, c)
+		first <- err
+	}()
+	<-asked
+	layer, _ := reg.push(t, "latest", pack(t, "web", "1.0.1", nil))
+	s.Expire(ref)
+	if rev, err := s.Resolve(t.Context(), ref, c); err != nil || rev.Digest != layer {
+		t.Errorf("%v, %v, want what is there now", rev, err)
+	}
+	close(answer)
+	if err := <-first; err != nil {
+		t.Error(err)
+	}
+	if rev, err := s.Resolve(t.Context(), ref, c); err != nil || rev.Digest != layer || requests.Load() != 2 {
+		t.Errorf("%v, %v after %d requests: the late answer undid the newer", rev, err, requests.Load())
+	}
+}
+
 // notChart is an archive without a Chart.yaml at its top.
 func notChart(t testing.TB) []byte {
 	t.Helper()
