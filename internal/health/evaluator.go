@@ -106,7 +106,7 @@ func (r *rule) ask(s *subject) (v Verdict, ok bool) {
 	}
 	holds, err := s.isTrue(p.when)
 	if err != nil {
-		return unknown(err)
+		return unknown(about("when", r.when, err))
 	}
 	if !holds {
 		return v, false

@@ -4,14 +4,17 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 
 	"github.com/google/cel-go/cel"
 	celast "github.com/google/cel-go/common/ast"
+	celenv "github.com/google/cel-go/common/env"
 	"github.com/google/cel-go/common/operators"
 	"github.com/google/cel-go/common/types"
 	"github.com/google/cel-go/common/types/ref"
-	"github.com/google/cel-go/ext"
+	"github.com/google/cel-go/common/types/traits"
+	"github.com/google/cel-go/interpreter"
 )
 
 // maxCost bounds one evaluation, in the unit of CEL's cost model: a step costs
@@ -25,33 +28,73 @@ type programs struct {
 	message cel.Program // nil without
 }
 
-// language is what expressions can use: CEL's standard library, optional fields
-// (self.?status.?phase), its extension for strings, and our own functions.
+// language is what expressions can use: CEL's standard library without regular
+// expressions, whose cost the length of the text does not bound; optional fields
+// (self.?status.?phase); and our own functions.
 var language = sync.OnceValues(func() (*cel.Env, error) {
-	return cel.NewEnv(append(functions(),
+	return cel.NewCustomEnv(slices.Concat(functions(), texts(), []cel.EnvOption{
+		cel.StdLib(cel.StdLibSubset(&celenv.LibrarySubset{
+			ExcludeFunctions: []*celenv.Function{celenv.NewFunction("matches")},
+		})),
 		cel.Variable("self", cel.MapType(cel.StringType, cel.DynType)),
 		cel.OptionalTypes(),
-		ext.Strings(ext.StringsVersion(4)),
 		cel.ParserExpressionSizeLimit(MaxExpression),
 		cel.ParserRecursionLimit(100),
-	)...)
+	})...)
 })
+
+// costs are those of our own functions, which CEL takes for one step each.
+type costs struct{}
+
+// CallCost is what a call cost.
+func (costs) CallCost(function, _ string, args []ref.Val, result ref.Val) *uint64 {
+	var cost uint64
+	switch function {
+	case "condition", "is", "isNot", "reason", "why":
+		cost = 10
+	case "join", "split", "replace", "format", "trim", "lowerAscii", "upperAscii":
+		cost = 1
+		for _, v := range append(slices.Clip(args), result) {
+			switch v := v.(type) {
+			case types.String:
+				cost += uint64(len(v)) / 10
+			case traits.Sizer:
+				if n, ok := v.Size().(types.Int); ok {
+					cost += uint64(n)
+				}
+			}
+		}
+	default:
+		return nil
+	}
+	return &cost
+}
 
 // programs compiles the rule, once.
 func (r *rule) programs() (*programs, error) {
 	r.once.Do(func() {
 		if r.compiled.when, r.err = compile(r.when, cel.BoolType); r.err != nil {
-			r.err = fmt.Errorf("when: %w", r.err)
+			r.err = about("when", r.when, r.err)
 			return
 		}
 		if r.message == "" {
 			return
 		}
 		if r.compiled.message, r.err = compile(r.message, cel.StringType); r.err != nil {
-			r.err = fmt.Errorf("message: %w", r.err)
+			r.err = about("message", r.message, r.err)
 		}
 	})
 	return &r.compiled, r.err
+}
+
+// about says which expression of a rule an error is about.
+func about(field, expression string, err error) error {
+	const most = 200
+	text := strings.Join(strings.Fields(expression), " ")
+	if len(text) > most {
+		text = strings.ToValidUTF8(text[:most], "") + "…"
+	}
+	return fmt.Errorf("%s (%s): %w", field, text, err)
 }
 
 // compile compiles an expression that must give a type, or one that can't be told
@@ -63,16 +106,31 @@ func compile(expression string, want *cel.Type) (cel.Program, error) {
 	}
 	ast, issues := env.Compile(expression)
 	if err := issues.Err(); err != nil {
-		return nil, err
+		first := issues.Errors()[0]
+		return nil, errors.New(place(first.Location) + strings.TrimSuffix(first.Message, " (in container '')"))
 	}
 	if got := ast.OutputType(); !got.IsExactType(want) && !got.IsExactType(cel.DynType) {
-		return nil, fmt.Errorf("it gives %s, and must give %s", got, want)
+		return nil, fmt.Errorf("it gives %s, and must give %s", typeName(got), typeName(want))
+	}
+	if err := grows(ast); err != nil {
+		return nil, err
 	}
 	options := []cel.ProgramOption{cel.EvalOptions(cel.OptOptimize)}
 	if !short(ast.NativeRep()) {
-		options = append(options, cel.CostLimit(maxCost))
+		options = append(options, cel.CostLimit(maxCost), cel.CostTracking(costs{}))
 	}
 	return env.Program(ast, options...)
+}
+
+// typeName is a type as people know it.
+func typeName(t *cel.Type) string {
+	switch t.Kind() {
+	case types.BoolKind:
+		return "true or false"
+	case types.StringKind:
+		return "text"
+	}
+	return t.String()
 }
 
 // quick are the functions that take a short time whatever they are called on:
@@ -122,20 +180,14 @@ func short(a *celast.AST) bool {
 	return yes
 }
 
-// single tells whether an expression is known to give one number, text or truth.
-func single(a *celast.AST, e celast.Expr) bool {
-	switch a.GetType(e.ID()).Kind() {
-	case types.BoolKind, types.IntKind, types.StringKind:
-		return true
-	}
-	return false
+// subject is an object as the variable self, and what it cost so far.
+type subject struct {
+	self  ref.Val
+	spent uint64
 }
 
-// subject is an object as the variable self.
-type subject struct{ self ref.Val }
-
 func subjectOf(object map[string]any) *subject {
-	return &subject{types.NewStringInterfaceMap(types.DefaultTypeAdapter, object)}
+	return &subject{self: types.NewStringInterfaceMap(types.DefaultTypeAdapter, object)}
 }
 
 // ResolveName implements cel.Activation.
@@ -151,7 +203,7 @@ func (s *subject) Parent() cel.Activation { return nil }
 
 // isTrue evaluates an expression that is true or false.
 func (s *subject) isTrue(p cel.Program) (bool, error) {
-	v, _, err := p.Eval(s)
+	v, err := s.eval(p)
 	if err != nil {
 		return false, err
 	}
@@ -164,7 +216,7 @@ func (s *subject) isTrue(p cel.Program) (bool, error) {
 
 // text evaluates an expression that gives text.
 func (s *subject) text(p cel.Program) (string, error) {
-	v, _, err := p.Eval(s)
+	v, err := s.eval(p)
 	if err != nil {
 		return "", err
 	}
@@ -173,4 +225,20 @@ func (s *subject) text(p cel.Program) (string, error) {
 		return "", errors.New("it is not text")
 	}
 	return string(t), nil
+}
+
+// eval evaluates an expression. The rules of a kind have the bound of one together:
+// there may be many.
+func (s *subject) eval(p cel.Program) (ref.Val, error) {
+	if s.spent > maxCost {
+		return nil, errors.New("the rules before it took too long")
+	}
+	v, details, err := p.Eval(s)
+	if cost := details.ActualCost(); cost != nil {
+		s.spent += *cost
+	}
+	if cancelled := (interpreter.EvalCancelledError{}); errors.As(err, &cancelled) {
+		return nil, errors.New("it takes too long: what it goes over is too much")
+	}
+	return v, err
 }
