@@ -79,6 +79,13 @@ type RepositorySpec struct {
 	// +optional
 	Charts *ChartSettings `json:"charts,omitempty"`
 
+	// remoteBases lets a kustomization of an App that may use this Repository
+	// name what its url covers: Git repositories and https files as resources,
+	// components and the like, and charts in helmCharts. They are read with the
+	// credentials of this Repository.
+	// +optional
+	RemoteBases *bool `json:"remoteBases,omitempty"`
+
 	// interval is how often to look for new commits, such as 30s or 5m; between
 	// 5s and 24h. For charts, five minutes is the shortest.
 	// +optional

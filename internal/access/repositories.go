@@ -35,6 +35,9 @@ type Repositories struct {
 	Client    client.Client
 	Secrets   SecretReader
 	Namespace string // abide's own
+	// RemoteHosts are the hosts from which any kustomization may take bases,
+	// files and charts, without credentials; lower case, without a port.
+	RemoteHosts []string
 }
 
 // SecretReader reads a Secret, which the caller does not change, for a user of
@@ -71,7 +74,7 @@ func (e *CredentialsError) Reason() string { return "CredentialsUnavailable" }
 // Wants returns what an App is made of, each part with the credentials and the
 // interval of the Repository that fits its URL best.
 func (r *Repositories) Wants(ctx context.Context, app *v1alpha1.App) (w sources.Wants, err error) {
-	m := matching{Repositories: r, namespace: app.Namespace, user: userOf(app.Namespace, app.Name)}
+	m := matching{Repositories: r, namespace: app.Namespace, user: partsOf(object.App{Namespace: app.Namespace, Name: app.Name})}
 	defer func() { r.Secrets.Leave(m.user, m.secrets...) }()
 	if s := &app.Spec.Source; s.Repo != "" {
 		w.Git = &source.Want{}
@@ -95,12 +98,17 @@ func (r *Repositories) Wants(ctx context.Context, app *v1alpha1.App) (w sources.
 	return w, nil
 }
 
-// userOf is how an App is known as a user of Secrets; Repositories have names
+// partsOf and remotesOf are how an App is known as a user of Secrets: for what it
+// is made of, and for what its kustomizations name. Repositories have names
 // without a prefix.
-func userOf(namespace, name string) string { return "app " + namespace + "/" + name }
+func partsOf(app object.App) string   { return "app " + app.String() }
+func remotesOf(app object.App) string { return "remotes of app " + app.String() }
 
 // Forget ends what is kept for an App that is gone.
-func (r *Repositories) Forget(app object.App) { r.Secrets.Leave(userOf(app.Namespace, app.Name)) }
+func (r *Repositories) Forget(app object.App) {
+	r.Secrets.Leave(partsOf(app))
+	r.Secrets.Leave(remotesOf(app))
+}
 
 // matching is one look for what an App is made of.
 type matching struct {

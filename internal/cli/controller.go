@@ -5,9 +5,11 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net"
 	"net/netip"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/spf13/cobra"
 	"k8s.io/client-go/rest"
@@ -23,6 +25,7 @@ type controllerOptions struct {
 	namespace           string
 	allowLocal          bool
 	allowAddresses      []string
+	remoteHosts         []string
 	metrics, health     string
 	pprof               string
 	leaderElect         bool
@@ -51,7 +54,8 @@ func newController(s Streams) *cobra.Command {
 	f.StringVar(&o.cacheDir, "cache-dir", filepath.Join(os.TempDir(), "abide-cache"), "`directory` for what can be fetched again, such as mirrors of repositories")
 	f.StringVar(&o.namespace, "namespace", install.DefaultNamespace, "abide's own namespace: its Apps act as the controller, all others as the ServiceAccount abide of theirs")
 	f.BoolVar(&o.allowLocal, "allow-local-repositories", false, "let Apps name repositories on the controller's own disk (a path or file:// URL)")
-	f.StringSliceVar(&o.allowAddresses, "allow-addresses", nil, "address `prefixes`, such as 127.0.0.0/8, that charts may be fetched from although only this machine or its own network segment can reach them")
+	f.StringSliceVar(&o.allowAddresses, "allow-addresses", nil, "address `prefixes`, such as 127.0.0.0/8, that charts and files may be fetched from although only this machine or its own network segment can reach them")
+	f.StringSliceVar(&o.remoteHosts, "allow-remote-bases", nil, "`hosts`, such as github.com, from which every kustomization may take bases, files and charts, without credentials; a Repository with remoteBases allows its own URL")
 	f.StringVar(&o.metrics, "metrics-bind-address", "", "`address` to serve metrics on, such as :8080; not at all if empty")
 	f.StringVar(&o.health, "health-probe-bind-address", "", "`address` to serve /healthz and /readyz on; not at all if empty")
 	f.StringVar(&o.pprof, "pprof", "", "loopback `address` to serve profiles on, such as 127.0.0.1:6060; not at all if empty")
@@ -70,13 +74,17 @@ func runController(ctx context.Context, s Streams, o controllerOptions) error {
 	if err != nil {
 		return &exitError{exitUsage, err}
 	}
+	hosts, err := hostNames(o.remoteHosts)
+	if err != nil {
+		return &exitError{exitUsage, err}
+	}
 	cfg, err := controllerConfig(o)
 	if err != nil {
 		return err
 	}
 	cfg.UserAgent = "abide"
 	e, err := engine.New(ctx, engine.Options{
-		Config: cfg, CacheDir: o.cacheDir, Namespace: o.namespace, AllowLocal: o.allowLocal, AllowAddresses: addresses,
+		Config: cfg, CacheDir: o.cacheDir, Namespace: o.namespace, AllowLocal: o.allowLocal, AllowAddresses: addresses, RemoteHosts: hosts,
 		MetricsAddress: o.metrics, HealthAddress: o.health, PprofAddress: o.pprof,
 		LeaderElect: o.leaderElect, Log: log,
 	})
@@ -99,6 +107,18 @@ func prefixes(texts []string) (out []netip.Prefix, err error) {
 			p = netip.PrefixFrom(a, a.BitLen())
 		}
 		out = append(out, p.Masked())
+	}
+	return out, nil
+}
+
+// hostNames reads names of hosts.
+func hostNames(texts []string) (out []string, err error) {
+	for _, t := range texts {
+		host := strings.ToLower(strings.Trim(t, "[]"))
+		if host == "" || strings.ContainsAny(host, "/@* ") || strings.Contains(host, ":") && net.ParseIP(host) == nil {
+			return nil, fmt.Errorf("--allow-remote-bases: %q is no name of a host, such as github.com; it has no scheme, port or path", t)
+		}
+		out = append(out, host)
 	}
 	return out, nil
 }

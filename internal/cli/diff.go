@@ -27,6 +27,7 @@ type diffOptions struct {
 	target
 	app         string
 	local, path string
+	hosts       []string // from which to fetch
 	exitCode    bool
 	output      formatFlag
 	limit       time.Duration
@@ -61,6 +62,7 @@ func newDiff(s Streams) *cobra.Command {
 	o.ownNamespaceFlag(c)
 	o.output.add(c, asYAML, asJSON)
 	f := c.Flags()
+	f.StringSliceVar(&o.hosts, "allow-remote-bases", nil, remoteHostsUsage+", besides what Repositories allow")
 	f.StringVar(&o.local, "local", "", "`directory`: the root of a working copy to compare instead of Git")
 	f.StringVar(&o.path, "path", "", "`path` in the repository, instead of the App's own")
 	f.BoolVar(&o.exitCode, "exit-code", false, "exit with 4 if anything differs")
@@ -148,8 +150,16 @@ func (o *diffOptions) compare(ctx context.Context, s Streams, c *conn, app *v1al
 	if err := kube.Kinds.Refresh(ctx, time.Time{}); err != nil {
 		return nil, err
 	}
+	hosts, err := hostNames(o.hosts)
+	if err != nil {
+		return nil, &exitError{exitUsage, err}
+	}
+	repositories, err := repositoriesOf(c, o.abideNamespace, hosts)
+	if err != nil {
+		return nil, err
+	}
 	var r rendered
-	if do := rendering(kube, app, path); o.local != "" {
+	if do := rendering(kube, app, path, allowRepositories(repositories, app.Namespace), o.local != "" || local(c.config.Host)); o.local != "" {
 		r, err = fromWorkingCopy(ctx, s, c, app, o, do)
 	} else {
 		r, err = fromGit(ctx, s, c, app, o.abideNamespace, do)

@@ -26,6 +26,7 @@ import (
 	"abide.dev/abide/internal/snapshot/mount"
 	"abide.dev/abide/internal/source"
 	"abide.dev/abide/internal/source/chart"
+	"abide.dev/abide/internal/source/file"
 	"abide.dev/abide/internal/source/git"
 	"abide.dev/abide/internal/sources"
 )
@@ -41,8 +42,9 @@ type rendered struct {
 type renderTree func(context.Context, snapshot.Tree) (rendered, error)
 
 // rendering returns how an App's trees are rendered, at a path of them. What a
-// chart takes from the cluster is read as the user.
-func rendering(kube *cluster.Cluster, app *v1alpha1.App, path string) renderTree {
+// chart takes from the cluster is read as the user. may says what may be fetched
+// for kustomizations, and here whether that may be on this machine.
+func rendering(kube *cluster.Cluster, app *v1alpha1.App, path string, may allow, here bool) renderTree {
 	user := access.Clients(func(string) (kubernetes.Interface, error) { return kube.Clientset("") })
 	nobody := func(types.NamespacedName) {}
 	values := access.Values{ConfigMaps: access.NewConfigMaps(user, nobody), Secrets: access.NewSecrets(user, nobody)}
@@ -57,7 +59,7 @@ func rendering(kube *cluster.Cluster, app *v1alpha1.App, path string) renderTree
 		if err != nil {
 			return rendered{}, err
 		}
-		res, err := renderInWorker(ctx, tree, req)
+		res, err := renderFetching(ctx, tree, req, may, here)
 		if err != nil {
 			return rendered{}, err
 		}
@@ -119,15 +121,29 @@ func fetched(ctx context.Context, s Streams, c *conn, app *v1alpha1.App, abideNa
 	if err != nil {
 		return err
 	}
-	dir, err := os.MkdirTemp("", "abide-diff-")
+	return withSources(ctx, local(c.config.Host), func(ctx context.Context, all *sources.Sources) error {
+		all.Follow(idOf(app), wants)
+		select {
+		case <-all.Refresh(idOf(app)):
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+		if err := all.Head(idOf(app)).Err; err != nil {
+			return fmt.Errorf("%w; to compare a working copy instead, add --local DIR", err)
+		}
+		return use(ctx, all)
+	})
+}
+
+// withSources has sources for as long as use takes. What they fetch is removed
+// again. What is on this machine they look at only if here is set.
+func withSources(ctx context.Context, here bool, use func(context.Context, *sources.Sources) error) error {
+	dir, err := os.MkdirTemp("", "abide-fetch-")
 	if err != nil {
 		return err
 	}
 	defer os.RemoveAll(dir)
-	// Who made the App need not be who asks: what is on this machine is looked at
-	// only if the cluster is here as well.
 	var reachable []netip.Prefix
-	here := local(c.config.Host)
 	if here {
 		reachable = thisMachine
 	}
@@ -141,25 +157,20 @@ func fetched(ctx context.Context, s Streams, c *conn, app *v1alpha1.App, abideNa
 		return err
 	}
 	defer charts.Close()
+	files, err := file.New(file.Options{Dir: filepath.Join(dir, "files"), AllowAddresses: reachable})
+	if err != nil {
+		return err
+	}
 	hub := source.NewHub(source.Options{Remotes: source.FromStore(gits)})
 	poller := chart.NewPoller(chart.PollerOptions{Store: charts})
-	all := sources.New(hub, poller)
 	ctx, cancel := context.WithCancel(ctx)
 	var running sync.WaitGroup
-	running.Go(func() { _ = hub.Run(ctx) }) // both end with the context
-	running.Go(func() { _ = poller.Run(ctx) })
+	for _, run := range []func(context.Context) error{hub.Run, poller.Run, files.Run} {
+		running.Go(func() { _ = run(ctx) }) // they end with the context
+	}
 	defer running.Wait()
 	defer cancel()
-	all.Follow(idOf(app), wants)
-	select {
-	case <-all.Refresh(idOf(app)):
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-	if err := all.Head(idOf(app)).Err; err != nil {
-		return fmt.Errorf("%w; to compare a working copy instead, add --local DIR", err)
-	}
-	return use(ctx, all)
+	return use(ctx, sources.New(hub, poller, files))
 }
 
 // local tells whether an API server is on this machine, as that of abide up.
@@ -177,14 +188,9 @@ var thisMachine = []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8"), netip.Mus
 
 // wantedSources finds what the controller follows for an App.
 func wantedSources(ctx context.Context, s Streams, c *conn, app *v1alpha1.App, abideNamespace string) (sources.Wants, error) {
-	kube, err := kubernetes.NewForConfig(c.config)
+	repositories, err := repositoriesOf(c, abideNamespace, nil)
 	if err != nil {
 		return sources.Wants{}, err
-	}
-	repositories := access.Repositories{
-		Client:    c,
-		Secrets:   access.NewSecrets(access.Always(kube), func(types.NamespacedName) {}),
-		Namespace: abideNamespace,
 	}
 	wants, err := repositories.Wants(ctx, app)
 	var unreadable *access.CredentialsError
@@ -198,4 +204,18 @@ func wantedSources(ctx context.Context, s Streams, c *conn, app *v1alpha1.App, a
 	}
 	fmt.Fprintf(s.Err, "Not all Repositories can be read (%v), so all is asked for without credentials.\n", err)
 	return access.Anonymous(app), nil
+}
+
+// repositoriesOf reads Repositories and their Secrets as the user.
+func repositoriesOf(c *conn, abideNamespace string, remoteHosts []string) (*access.Repositories, error) {
+	kube, err := kubernetes.NewForConfig(c.config)
+	if err != nil {
+		return nil, err
+	}
+	return &access.Repositories{
+		Client:      c,
+		Secrets:     access.NewSecrets(access.Always(kube), func(types.NamespacedName) {}),
+		Namespace:   abideNamespace,
+		RemoteHosts: remoteHosts,
+	}, nil
 }

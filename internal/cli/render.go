@@ -21,6 +21,7 @@ type renderOptions struct {
 	dir, path string
 	explain   bool
 	values    []string // files on disk
+	hosts     []string // from which to fetch
 	helm      helm.Options
 }
 
@@ -30,7 +31,8 @@ func newRender(s Streams) *cobra.Command {
 		Use:   "render DIR",
 		Short: "Print what a folder renders to, without a cluster",
 		Long: "Print the objects that abide renders a folder to. It needs no cluster, reads nothing\n" +
-			"outside the repository, and runs no program. Where the folder has a kustomization, the\n" +
+			"outside the repository, runs no program, and fetches nothing: what a kustomization\n" +
+			"names by a URL is fetched only from hosts named with --allow-remote-bases. Where the folder has a kustomization, the\n" +
 			"output is byte for byte that of kustomize build; where it is a Helm chart, that of\n" +
 			"helm template --include-crds. Jsonnet is evaluated as by the jsonnet command.\n\n" +
 			"DIR may be any folder of a Git working copy: what lies beside it in the same working\n" +
@@ -54,6 +56,7 @@ func newRender(s Streams) *cobra.Command {
 	c.Flags().StringVar(&o.path, "path", "", "`path` of the folder or file in the repository whose root is DIR")
 	c.Flags().BoolVar(&o.explain, "explain", false, "say which renderer was chosen and why, what was read, and what was left out, instead of the objects")
 	f := c.Flags()
+	f.StringSliceVar(&o.hosts, "allow-remote-bases", nil, remoteHostsUsage)
 	f.StringArrayVarP(&o.values, "values", "f", nil, "`file` of values for a chart, in the same repository; a later one overrides the former")
 	f.StringVar(&o.helm.ReleaseName, "release-name", "", "`name` of the release that a chart is rendered for (default \""+helm.DefaultReleaseName+"\")")
 	f.StringVarP(&o.helm.Namespace, "namespace", "n", "", "`namespace` that a chart is rendered for (default \""+helm.DefaultNamespace+"\")")
@@ -82,7 +85,11 @@ func runRender(ctx context.Context, s Streams, o renderOptions) error {
 		}
 		o.helm.ValuesFiles = append(o.helm.ValuesFiles, helm.ValuesFile{Path: inTree})
 	}
-	res, err := renderInWorker(ctx, tree, render.Request{Path: path, Text: !o.explain, Helm: &o.helm})
+	hosts, err := hostNames(o.hosts)
+	if err != nil {
+		return &exitError{exitUsage, err}
+	}
+	res, err := renderFetching(ctx, tree, render.Request{Path: path, Text: !o.explain, Helm: &o.helm}, allowHosts(hosts), true)
 	if o.explain {
 		explainRender(s, path, res, err)
 	}

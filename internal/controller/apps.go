@@ -36,6 +36,7 @@ type Apps struct {
 	Claims       *claims.Claims
 	Repositories *access.Repositories
 	Values       *access.Values
+	Remotes      *Remotes
 	Refs         *Refs
 	Waker        *Waker
 	Events       events.EventRecorder
@@ -220,7 +221,7 @@ func (a *Apps) run(ctx context.Context, id object.App, app *v1alpha1.App) pipeli
 	// what it owns.
 	a.Claims.Know(id, following(app))
 	if app.DeletionTimestamp == nil {
-		wants, err := a.Repositories.Wants(ctx, app)
+		wants, err := a.wants(ctx, app)
 		if err != nil {
 			a.unread(id)
 			a.refresh(id, app) // which is over at once, and has to be answered
@@ -245,6 +246,16 @@ func (a *Apps) run(ctx context.Context, id object.App, app *v1alpha1.App) pipeli
 		}
 	}
 	return a.Pipeline.Run(ctx, in)
+}
+
+// wants is what the App is made of, and what its kustomizations were found to
+// name.
+func (a *Apps) wants(ctx context.Context, app *v1alpha1.App) (sources.Wants, error) {
+	wants, err := a.Repositories.Wants(ctx, app)
+	if err == nil {
+		wants.Remotes, err = a.Remotes.Wants(ctx, app)
+	}
+	return wants, err
 }
 
 // unread says that an App can't be told what it wants. One that could be told
@@ -382,6 +393,7 @@ func (a *Apps) forget(id object.App) {
 	a.Sources.Forget(id)
 	a.Values.Forget(id)
 	a.Repositories.Forget(id)
+	a.Remotes.Forget(id)
 	a.Pipeline.Forget(id)
 	a.mu.Lock()
 	delete(a.written, id)

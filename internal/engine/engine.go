@@ -70,9 +70,12 @@ type Options struct {
 	Namespace string
 	// AllowLocal lets Apps name repositories on the local disk.
 	AllowLocal bool
-	// AllowAddresses are addresses that charts may be fetched from although only
-	// this machine may reach them, or its own network segment.
+	// AllowAddresses are addresses that charts and files may be fetched from
+	// although only this machine may reach them, or its own network segment.
 	AllowAddresses []netip.Prefix
+	// RemoteHosts are the hosts from which any kustomization may take bases, files
+	// and charts; lower case, without a port.
+	RemoteHosts []string
 	// MetricsAddress, HealthAddress and PprofAddress are where to listen; empty
 	// for not at all.
 	MetricsAddress, HealthAddress, PprofAddress string
@@ -251,8 +254,13 @@ func wire(ctx context.Context, o Options, mgr manager.Manager, at stores, kube *
 		apps        = &controller.Apps{Waker: waker}
 		moves       = controller.NewMoves(apps, index, o.Log)
 	)
-	hub, poller, all := follow(at.gits, at.charts, judged, moves, waker, o.Log)
-	repositories := &access.Repositories{Client: mgr.GetClient(), Namespace: o.Namespace}
+	followed, err := follow(at, o, judged, moves, waker)
+	if err != nil {
+		return nil, err
+	}
+	all := followed.all
+	repositories := &access.Repositories{Client: mgr.GetClient(), Namespace: o.Namespace, RemoteHosts: o.RemoteHosts}
+	remotes := &controller.Remotes{Repositories: repositories, Sources: all}
 	secrets := access.NewSecrets(access.Always(clientset), func(types.NamespacedName) {
 		wakeAll(ctx, mgr.GetClient(), repoWaker, o.Log)
 	})
@@ -260,6 +268,7 @@ func wire(ctx context.Context, o Options, mgr manager.Manager, at stores, kube *
 	values := newValues(kube, o.Namespace, waker)
 	pipe := &pipeline.Pipeline{
 		Source:      all,
+		Remotes:     remotes,
 		Renders:     render.NewCache(render.CacheLimits{Objects: renderCacheObjects, Bytes: renderCacheBytes}, at.renders.Render),
 		Cluster:     kube,
 		Tracker:     tracker,
@@ -272,7 +281,7 @@ func wire(ctx context.Context, o Options, mgr manager.Manager, at stores, kube *
 		Log:         o.Log,
 	}
 	apps.Client, apps.Pipeline, apps.Sources, apps.Claims = mgr.GetClient(), pipe, all, judged
-	apps.Repositories, apps.Values, apps.Refs = repositories, values, refs
+	apps.Repositories, apps.Values, apps.Refs, apps.Remotes = repositories, values, refs, remotes
 	recorder := newPacedEvents(mgr.GetEventRecorder("abide"), mgr.GetScheme(), o.Log)
 	apps.Turns = slots.New(concurrentApps, heldUpAfter)
 	apps.Events, apps.Now, apps.Log, apps.Observed = recorder, time.Now, o.Log, o.Outcome
@@ -284,7 +293,7 @@ func wire(ctx context.Context, o Options, mgr manager.Manager, at stores, kube *
 		Client: mgr.GetClient(), Repositories: repositories, Secrets: secrets, Sources: all, Waker: waker,
 		Again: repoWaker.WakeName, Now: time.Now, Log: o.Log,
 	}
-	for _, run := range []manager.RunnableFunc{tracker.Run, secrets.Start, values.ConfigMaps.Start, values.Secrets.Start, refs.Start, moves.Start, recorder.Start, untilDone(hub.Run), untilDone(poller.Run)} {
+	for _, run := range []manager.RunnableFunc{tracker.Run, secrets.Start, values.ConfigMaps.Start, values.Secrets.Start, refs.Start, moves.Start, recorder.Start, untilDone(followed.hub.Run), untilDone(followed.charts.Run), untilDone(followed.files.Run)} {
 		if err := mgr.Add(run); err != nil {
 			return nil, err
 		}

@@ -1,24 +1,25 @@
 package engine
 
 import (
-	"log/slog"
+	"path/filepath"
 
 	"abide.dev/abide/internal/claims"
 	"abide.dev/abide/internal/controller"
 	"abide.dev/abide/internal/source"
 	"abide.dev/abide/internal/source/chart"
-	"abide.dev/abide/internal/source/git"
+	"abide.dev/abide/internal/source/file"
 	"abide.dev/abide/internal/sources"
 )
 
-// follow returns what follows repositories and charts, and the Apps that are
-// made of them. Who has to run when one of them moves: for the repository of an
+// follow returns what follows repositories, charts and files, and the Apps that
+// are made of them. Who has to run when one of them moves: for the repository of an
 // App, moves decides by what the commits changed; for all else, the App itself
 // looks whether its render has read what changed.
-func follow(gits *git.Store, charts *chart.Store, judged *claims.Claims, moves *controller.Moves, waker *controller.Waker, log *slog.Logger) (*source.Hub, *chart.Poller, *sources.Sources) {
+func follow(at stores, o Options, judged *claims.Claims, moves *controller.Moves, waker *controller.Waker) (*followers, error) {
 	var all *sources.Sources
+	log := o.Log
 	hub := source.NewHub(source.Options{
-		Remotes: source.FromStore(gits), Logger: log,
+		Remotes: source.FromStore(at.gits), Logger: log,
 		Notify: func(names []string) {
 			var own []string
 			for _, n := range names {
@@ -37,7 +38,7 @@ func follow(gits *git.Store, charts *chart.Store, judged *claims.Claims, moves *
 		},
 	})
 	poller := chart.NewPoller(chart.PollerOptions{
-		Store: charts, Logger: log,
+		Store: at.charts, Logger: log,
 		Notify: func(names []string) {
 			for _, n := range names {
 				if app, _, ok := sources.AppOf(n); ok {
@@ -47,7 +48,26 @@ func follow(gits *git.Store, charts *chart.Store, judged *claims.Claims, moves *
 			}
 		},
 	})
-	all = sources.New(hub, poller)
+	files, err := file.New(file.Options{
+		Dir: filepath.Join(o.CacheDir, "files"), AllowAddresses: o.AllowAddresses, Logger: log,
+		Notify: func(name string) {
+			if app, _, ok := sources.AppOf(name); ok {
+				waker.Wake(app)
+			}
+		},
+	})
+	if err != nil {
+		return nil, err
+	}
+	all = sources.New(hub, poller, files)
 	moves.Hub = hub
-	return hub, poller, all
+	return &followers{hub, poller, files, all}, nil
+}
+
+// followers follow what Apps are made of.
+type followers struct {
+	hub    *source.Hub
+	charts *chart.Poller
+	files  *file.Poller
+	all    *sources.Sources
 }

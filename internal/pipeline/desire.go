@@ -44,6 +44,7 @@ type desiredState struct {
 	hooks   []v1alpha1.HookNote
 	// partial names what a chart was told too little of.
 	partial string
+	remotes []render.Remote
 	// of finds in list what a rendered object came to, without keeping the
 	// object: one that the next render gives again need not be looked at.
 	of map[weak.Pointer[unstructured.Unstructured]]int
@@ -121,9 +122,13 @@ func (r *run) render(ctx context.Context) bool {
 		}
 	}
 	d, err := r.desire(ctx, tree)
+	if coming := r.need(ctx, &err); coming {
+		return r.pass(ReasonFetching, "fetching what its kustomizations name")
+	}
 	if err != nil {
 		return r.renderFailed(ctx, err)
 	}
+	r.Remotes.Used(r.id, d.remotes)
 	if r.mem.desired == nil || r.mem.desired.hash != d.hash {
 		r.mem.failures, r.mem.approved = 0, approval{} // a new desired state starts afresh
 	}
@@ -131,6 +136,22 @@ func (r *run) render(ctx context.Context) bool {
 	r.Index.Put(r.id, d.trace)
 	clear(r.mem.left)
 	return r.want(d)
+}
+
+// need has followed what a render did not find, and tells whether that is on its
+// way; else it says in err why it does not come.
+func (r *run) need(ctx context.Context, err *error) (coming bool) {
+	var e *render.Error
+	if !errors.As(*err, &e) || len(e.Remotes) == 0 {
+		return false
+	}
+	var denied interface{ Denied() bool }
+	if why := r.Remotes.Need(ctx, r.app, e.Remotes); why == nil {
+		return true
+	} else if !errors.As(why, &denied) || len(e.Remotes) > 1 {
+		*err = why // else the render says it better: it knows the file
+	}
+	return false
 }
 
 // holds tells whether what was rendered before is what the App would be now if
@@ -282,7 +303,7 @@ func (r *run) desire(ctx context.Context, tree snapshot.Tree) (*desiredState, er
 		return nil, err
 	}
 	d := &desiredState{
-		request: req, hooks: notes(res.Hooks),
+		request: req, hooks: notes(res.Hooks), remotes: res.Remotes,
 		at: r.out.Head.At, generation: r.app.Generation,
 		renderer: res.Renderer, trace: res.Trace, unknown: unknown, scopes: scopes,
 		list:    make([]plan.Desired, 0, len(res.Objects)),

@@ -26,6 +26,7 @@ import (
 // Pipeline runs Apps. Its fields are set once, before the first run.
 type Pipeline struct {
 	Source  Source
+	Remotes Remotes
 	Renders *render.Cache
 	// Index is told what the render of each App depends on.
 	Index       *render.Index[object.App]

@@ -64,6 +64,17 @@ type Source interface {
 	Tree(ctx context.Context, app object.App, at At) (snapshot.Tree, error)
 }
 
+// Remotes brings what kustomizations name that is elsewhere. The Source has it
+// from then on, and its states say where it stands.
+type Remotes interface {
+	// Need has what a render needs and did not find followed for an App, beside
+	// what is followed already. An error says that it may not be, or cannot be
+	// had; without one it is on its way, and its arrival wakes the App.
+	Need(ctx context.Context, app *v1alpha1.App, need []render.Remote) error
+	// Used says all that a render has used: nothing else is followed any more.
+	Used(app object.App, used []render.Remote)
+}
+
 // MovedError says that a source moved on while a run was under way.
 type MovedError struct{ From, To At }
 

@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"reflect"
+	"slices"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -58,7 +59,7 @@ func alike(t *testing.T, tree snapshot.Tree, req render.Request, res *render.Res
 	if errors.As(err, &h) != errors.As(thereErr, &w) {
 		t.Fatalf("the error is %T here and %T in a worker", err, thereErr)
 	}
-	if h != nil && (h.Reason != w.Reason || h.File != w.File || h.Line != w.Line || h.Msg != w.Msg || h.Hint != w.Hint) {
+	if h != nil && (h.Reason != w.Reason || h.File != w.File || h.Line != w.Line || h.Msg != w.Msg || h.Hint != w.Hint || !slices.Equal(h.Remotes, w.Remotes)) {
 		t.Errorf("the fault is another in a worker:\nhere  %+v\nthere %+v", h, w)
 	}
 	var escape, thereEscape *snapshot.EscapeError

@@ -3,6 +3,7 @@ package render_test
 import (
 	"bytes"
 	"context"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -45,17 +46,19 @@ func command(t *testing.T, env, name, build string) string {
 	return bin
 }
 
-// archive is a test repository: its comment lists what to build, a file whose
-// name starts with "link:" is a symbolic link.
+// archive is a test repository: its comment lists what to build, and what the
+// command fails to build; a file whose name starts with "link:" is a symbolic
+// link, one with "copy:" all that is below a folder.
 type archive struct {
 	name   string
 	builds []string
+	fails  map[string]bool
 	nodes  map[string]memtree.Node
 }
 
-func archives(t *testing.T) []archive {
+func archives(t *testing.T, kind string) []archive {
 	t.Helper()
-	files, err := filepath.Glob(filepath.Join("testdata", "build", "*.txtar"))
+	files, err := filepath.Glob(filepath.Join("testdata", kind, "*.txtar"))
 	if err != nil || len(files) == 0 {
 		t.Fatalf("no test repositories: %v", err)
 	}
@@ -65,17 +68,29 @@ func archives(t *testing.T) []archive {
 		if err != nil {
 			t.Fatal(err)
 		}
-		a := archive{name: strings.TrimSuffix(filepath.Base(f), ".txtar"), nodes: map[string]memtree.Node{}}
+		a := archive{name: strings.TrimSuffix(filepath.Base(f), ".txtar"), nodes: map[string]memtree.Node{}, fails: map[string]bool{}}
 		for line := range strings.Lines(string(ar.Comment)) {
-			if b, ok := strings.CutPrefix(strings.TrimSpace(line), "build: "); ok {
+			how, b, ok := strings.Cut(strings.TrimSpace(line), ": ")
+			if ok && (how == "build" || how == "fails") {
 				a.builds = append(a.builds, b)
+				a.fails[b] = how == "fails"
 			}
 		}
+		copies := map[string]string{}
 		for _, file := range ar.Files {
 			if name, ok := strings.CutPrefix(file.Name, "link:"); ok {
 				a.nodes[name] = memtree.Link(strings.TrimSpace(string(file.Data)))
+			} else if name, ok := strings.CutPrefix(file.Name, "copy:"); ok {
+				copies[name] = strings.TrimSpace(string(file.Data)) + "/"
 			} else {
 				a.nodes[file.Name] = memtree.File(string(file.Data))
+			}
+		}
+		for name, n := range maps.Clone(a.nodes) {
+			for to, from := range copies {
+				if rest, ok := strings.CutPrefix(name, from); ok {
+					a.nodes[to+"/"+rest] = n
+				}
 			}
 		}
 		out = append(out, a)
@@ -109,7 +124,7 @@ func (a archive) checkout(t *testing.T) string {
 // command prints on a checkout. Where the command fails, ours must.
 func TestKustomizeMatchesCommand(t *testing.T) {
 	bin := kustomizeCommand(t)
-	for _, a := range archives(t) {
+	for _, a := range archives(t, "build") {
 		dir := a.checkout(t)
 		disk, err := dirtree.New(dir)
 		if err != nil {
@@ -159,9 +174,9 @@ func mustRender(t *testing.T, tree snapshot.Tree, build string, mayFail bool) *r
 	return res
 }
 
-func runKustomize(t *testing.T, bin, dir, build string) (out []byte, failed string) {
+func runKustomize(t *testing.T, bin, dir, build string, flags ...string) (out []byte, failed string) {
 	t.Helper()
-	cmd := exec.Command(bin, "build", build)
+	cmd := exec.Command(bin, append([]string{"build", build}, flags...)...)
 	cmd.Dir = dir
 	cmd.Env = []string{"HOME=" + t.TempDir(), "PATH=" + t.TempDir()}
 	var stdout, stderr bytes.Buffer

@@ -275,7 +275,7 @@ func TestConcurrentRenders(t *testing.T) {
 		want  string
 	}
 	var jobs []job
-	for _, a := range archives(t) {
+	for _, a := range archives(t, "build") {
 		tree := memtree.New(a.nodes)
 		for _, b := range a.builds {
 			jobs = append(jobs, job{tree: tree, build: b})

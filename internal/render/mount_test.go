@@ -41,6 +41,7 @@ func TestMounts(t *testing.T) {
 		"app":        {"a@app/a.yaml:1"},
 	} {
 		res, err := render.Render(context.Background(), tree, render.Request{Path: path})
+		alike(t, tree, render.Request{Path: path}, res, err)
 		if err != nil {
 			t.Errorf("%s: %v", path, err)
 			continue
@@ -57,6 +58,7 @@ func TestMounts(t *testing.T) {
 		"folder":     "a link into a mount",
 	} {
 		res, err := render.Render(context.Background(), tree, render.Request{Path: path})
+		alike(t, tree, render.Request{Path: path}, res, err)
 		if err == nil {
 			t.Errorf("%s: %v", why, summary(res))
 			continue

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net"
 	"os"
 	"path/filepath"
@@ -111,9 +112,19 @@ var pathFields = map[string]string{
 	"a plugin folder's resources":        "resources: [r.yaml]\ntransformers: [base]\n#BASE resources: [%s]",
 	"a plugin folder's generators":       "generators: [base]\n#BASE generators: [%s]",
 	"a plugin folder's openapi":          "generators: [base]\n#BASE openapi: {path: %s}",
-	"helmCharts":                         "helmCharts: [{name: x, repo: %s}]",
-	"helmChartInflationGenerator":        "helmChartInflationGenerator: [{chartName: x, chartRepoUrl: %s}]",
+	"helmGlobals.chartHome":              "helmGlobals: {chartHome: %s}\nhelmCharts: [{name: x}]",
+	"helmCharts.valuesFile":              "helmCharts: [{name: x, valuesFile: %s}]",
+	"helmCharts.valuesFile with inline":  "helmCharts: [{name: x, valuesFile: %s, valuesInline: {a: b}}]",
+	"helmCharts.additionalValuesFiles":   "helmCharts: [{name: x, additionalValuesFiles: [%s]}]",
+	"helmChartInflationGenerator.values": "helmChartInflationGenerator: [{chartName: x, values: %s}]",
 	"HelmChartInflationGenerator inline": strings.Replace(inlinePlugin("HelmChartInflationGenerator", "name: x\n  repo: %s"), "transformers", "generators", 1),
+}
+
+// urlFields has one for each field that takes a URL only.
+var urlFields = map[string]string{
+	"helmCharts":                  "helmCharts: [{name: absent, repo: %s}]",
+	"helmCharts with a version":   "helmCharts: [{name: absent, version: 1.0.0, repo: %s}]",
+	"helmChartInflationGenerator": "helmChartInflationGenerator: [{chartName: absent, chartRepoUrl: %s}]",
 }
 
 func inlinePlugin(kind, fields string) string {
@@ -126,7 +137,10 @@ const someConfigMap = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: r}\ndat
 func hostile(text, value string) map[string]memtree.Node {
 	text = strings.ReplaceAll(text, "%s", strconv.Quote(value))
 	text = strings.ReplaceAll(text, "%k", strconv.Quote("k="+value))
-	files := map[string]string{"app/r.yaml": someConfigMap}
+	files := map[string]string{
+		"app/r.yaml":              someConfigMap,
+		"app/charts/x/Chart.yaml": "apiVersion: v2\nname: x\nversion: 1.0.0\n", "app/charts/x/values.yaml": "a: 1\n",
+	}
 	for line := range strings.Lines(text + "\n") {
 		name := "app/kustomization.yaml"
 		for prefix, file := range map[string]string{
@@ -180,7 +194,9 @@ func TestNothingIsFetchedOrRun(t *testing.T) {
 		"github.com/a/b", "GitHub.com/a/b//c?ref=x", "github.com:a/b", "git@github.com:a/b", "file:///etc", "FILE:///tmp/x.git",
 		" http://ADDR/x.yaml", "http://ADDR/x - y", "http://ADDR/x\n", "https:/ADDR/x",
 	}
-	for field, text := range pathFields {
+	fields := maps.Clone(pathFields)
+	maps.Copy(fields, urlFields)
+	for field, text := range fields {
 		for _, url := range urls {
 			url = strings.ReplaceAll(url, "ADDR", w.addr)
 			t.Run(field+" "+url, func(t *testing.T) {

@@ -57,6 +57,7 @@ import (
 	"abide.dev/abide/internal/render/limit"
 	"abide.dev/abide/internal/render/manifest"
 	"abide.dev/abide/internal/render/overlay"
+	"abide.dev/abide/internal/render/remote"
 	"abide.dev/abide/internal/render/substitute"
 	"abide.dev/abide/internal/render/traced"
 	"abide.dev/abide/internal/snapshot"
@@ -89,6 +90,9 @@ type (
 	Hook = helm.Hook
 	// Unstable is an object of a chart that each render gives differently.
 	Unstable = helm.Unstable
+	// Remote is what a kustomization names that is elsewhere. In the tree it is
+	// a mount under its name (package snapshot/mount).
+	Remote = remote.Spec
 )
 
 // Request is the parameters of a render. Equal requests on equal trees give
@@ -137,6 +141,10 @@ type Result struct {
 	// Warnings are what kustomize warns of (deprecated fields), and what is odd
 	// about a chart, once each; and what an overlay left as it is.
 	Warnings []string `json:"warnings,omitempty"`
+	// Remotes are what kustomizations name that is elsewhere, in order of their
+	// names, each once. What of it is not in the tree is named in
+	// [Error.Remotes] instead.
+	Remotes []Remote `json:"remotes,omitempty"`
 	// Text is the exact text, if the request asked for it and nothing changed
 	// what the renderer gave.
 	Text []byte `json:"text,omitempty"`
@@ -368,6 +376,9 @@ func (r *renderer) kustomize(ctx context.Context, dir string) error {
 			r.res.Warnings = append(r.res.Warnings, w)
 		}
 	}
+	r.res.Remotes = append(r.res.Remotes, out.Remotes...)
+	slices.SortFunc(r.res.Remotes, func(a, b Remote) int { return cmp.Compare(a.Name(), b.Name()) })
+	r.res.Remotes = slices.Compact(r.res.Remotes)
 	if r.res.Renderer == Kustomize {
 		r.res.Text = out.Text
 	}

@@ -45,7 +45,7 @@ func (h *Hub) newLook(g *group) *look {
 		if f.failed != "" && !g.direct && now.Before(f.retryAt) {
 			l.putOff[ref] = finding{revision: Revision{Hash: f.failed}, err: f.state.Err}
 		}
-		if ref.Tag != "" || ref.Semver != "" || ref.Commit != "" || f.state.Err != nil || f.state.Revision.Hash == "" {
+		if ref.Tag != "" || ref.Semver != "" || ref.Commit != "" || ref.Name != "" || f.state.Err != nil || f.state.Revision.Hash == "" {
 			l.direct = false // the short way serves branches that were there before
 		}
 	}

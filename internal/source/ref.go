@@ -16,6 +16,9 @@ type Ref struct {
 	Tag    string `json:"tag,omitempty"`    // short or full name
 	Semver string `json:"semver,omitempty"` // a range over tags, as Masterminds/semver has it
 	Commit string `json:"commit,omitempty"` // 40 or 64 hexadecimal digits
+	// Name is what `git fetch ORIGIN NAME` takes: the short name of a tag or,
+	// where there is no such tag, of a branch; or a full name of either.
+	Name string `json:"name,omitempty"`
 }
 
 // Revision is where a [Ref] points.
@@ -37,22 +40,29 @@ func (r Ref) String() string {
 		return "newest tag in " + r.Semver
 	case r.Commit != "":
 		return "commit " + r.Commit
+	case r.Name != "":
+		return "tag or branch " + r.Name
 	}
 	return "default branch"
 }
 
 func (r Ref) check() error {
 	set := 0
-	for _, f := range []string{r.Branch, r.Tag, r.Semver, r.Commit} {
+	for _, f := range []string{r.Branch, r.Tag, r.Semver, r.Commit, r.Name} {
 		if f != "" {
 			set++
 		}
 	}
 	if set > 1 {
-		return refError(git.RefInvalid, "set one of branch, tag, semver and commit", "the ref names more than one thing to follow")
+		return refError(git.RefInvalid, "set one of branch, tag, semver, commit and name", "the ref names more than one thing to follow")
 	}
 	if name := r.fullName(); name != "" && !git.ValidRefName(name) {
 		return refError(git.RefInvalid, "", "%.100q is no valid name for a branch or tag", r.Branch+r.Tag)
+	}
+	for _, name := range r.names() {
+		if !git.ValidRefName(name) {
+			return refError(git.RefInvalid, "", "%.100q is no valid name for a branch or tag", r.Name)
+		}
 	}
 	if r.Semver != "" {
 		if len(r.Semver) > 256 {
@@ -78,12 +88,25 @@ func (r Ref) fullName() string {
 	return ""
 }
 
+// names are the refs that Name may mean, the first that exists counting.
+func (r Ref) names() []string {
+	switch {
+	case r.Name == "":
+		return nil
+	case strings.HasPrefix(r.Name, "refs/heads/"), strings.HasPrefix(r.Name, "refs/tags/"):
+		return []string{r.Name}
+	}
+	return []string{"refs/tags/" + r.Name, "refs/heads/" + r.Name}
+}
+
 // patterns are what a listing must hold for the ref to be resolved. Also a
 // commit needs one: the listing shows that the credentials are good.
 func (r Ref) patterns() []string {
 	switch {
 	case r.Semver != "":
 		return []string{"refs/tags/*"}
+	case r.Name != "":
+		return r.names()
 	case r.fullName() != "":
 		return []string{r.fullName()}
 	}
@@ -109,6 +132,13 @@ func Resolve(refs git.Refs, ref Ref) (Revision, error) {
 		return Revision{}, refError(git.RepositoryEmpty, "push a commit", "the repository is empty")
 	case ref.Semver != "":
 		return resolveRange(refs, ref.Semver)
+	case ref.Name != "":
+		for _, name := range ref.names() {
+			if hash, ok := refs.Hashes[name]; ok {
+				return Revision{RefName: name, Hash: hash}, nil
+			}
+		}
+		return Revision{}, refError(git.RefNotFound, "push it, or change what names it", "the repository has no %s", ref)
 	case ref.fullName() != "":
 		name := ref.fullName()
 		if hash, ok := refs.Hashes[name]; ok {

@@ -3,12 +3,16 @@
 // says where they stand together, and shows them as one tree:
 //
 //   - the repository is the root of the tree; without one, the root is empty;
-//   - the chart is at $chart, a further repository of name N at $N.
+//   - the chart is at $chart, a further repository of name N at $N;
+//   - what kustomizations name that is elsewhere (package render/remote) is at
+//     $ and its name, once it has been seen.
 //
 // What identifies a state ([pipeline.At]) is the commit of the repository, or
 // else the digest of the chart; and beside it, as one text, where all the others
 // stand. A state is there when every part has been seen; an error of one part is
-// the error of all, while the last good state stands.
+// the error of all, while the last good state stands. What kustomizations name is
+// no part in that sense: only a render knows whether it is needed still, so what
+// has not been seen is left out.
 //
 // Nothing is kept but which parts each App has; what follows them keeps the rest.
 package sources
@@ -26,6 +30,7 @@ import (
 	"abide.dev/abide/internal/snapshot/mount"
 	"abide.dev/abide/internal/source"
 	"abide.dev/abide/internal/source/chart"
+	"abide.dev/abide/internal/source/file"
 )
 
 // ChartMount is the name that a chart is mounted by.
@@ -51,11 +56,21 @@ type Charts interface {
 	RefreshRepo(url string) *chart.Refresh
 }
 
+// Files follows single files, by name; [file.Poller] does.
+type Files interface {
+	Follow(name string, w file.Want)
+	Forget(name string)
+	State(name string) (file.State, bool)
+	Tree(name string) (snapshot.Tree, string, error)
+	Refresh(name string) <-chan struct{}
+}
+
 // Wants are what an App is made of. Git, Chart or both are set.
 type Wants struct {
-	Git    *source.Want
-	Chart  *chart.Want
-	Others []Other
+	Git     *source.Want
+	Chart   *chart.Want
+	Others  []Other
+	Remotes []Remote
 }
 
 // Other is a further repository.
@@ -68,20 +83,22 @@ type Other struct {
 type parts struct {
 	git, chart bool
 	others     []string
+	remotes    []part // in order of their names
 }
 
 // Sources are the sources of all Apps. They are safe for concurrent use.
 type Sources struct {
 	git    Git
 	charts Charts
+	files  Files
 
 	mu   sync.Mutex
 	apps map[object.App]parts
 }
 
-// New returns the sources that g and c follow.
-func New(g Git, c Charts) *Sources {
-	return &Sources{git: g, charts: c, apps: map[object.App]parts{}}
+// New returns the sources that g, c and f follow.
+func New(g Git, c Charts, f Files) *Sources {
+	return &Sources{git: g, charts: c, files: f, apps: map[object.App]parts{}}
 }
 
 // separator is in no name of an App.
@@ -90,7 +107,7 @@ const separator = "#"
 func otherName(app object.App, name string) string { return app.String() + separator + name }
 
 // AppOf returns the App that a part belongs to, by the name under which it is
-// followed; other tells that it is a further repository.
+// followed; other tells that it is neither its repository nor its chart.
 func AppOf(name string) (app object.App, other, ok bool) {
 	name, _, other = strings.Cut(name, separator)
 	app, ok = object.ParseApp(name)
@@ -111,6 +128,7 @@ func (s *Sources) Follow(app object.App, w Wants) {
 		now.others = append(now.others, o.Name)
 		s.git.Follow(otherName(app, o.Name), o.Git)
 	}
+	now.remotes = s.followRemotes(app, w.Remotes)
 	s.mu.Lock()
 	before := s.apps[app]
 	s.apps[app] = now
@@ -144,6 +162,7 @@ func (s *Sources) leave(app object.App, before, now parts) {
 			s.git.Forget(otherName(app, n))
 		}
 	}
+	s.leaveRemotes(app, before.remotes, now.remotes)
 }
 
 func (s *Sources) of(app object.App) (parts, bool) {
@@ -192,6 +211,16 @@ func (s *Sources) Head(app object.App) pipeline.Head {
 		}
 		h.Others = append(h.Others, pipeline.Other{Name: name, Commit: st.Revision.Hash, Ref: st.Revision.RefName})
 		beside = append(beside, name+"="+st.Revision.Hash)
+	}
+	for _, r := range p.remotes {
+		digest, err := s.stateOf(app, r)
+		if digest == "" {
+			continue // the render says if it needs it
+		}
+		if err != nil && h.Err == nil {
+			h.Err = fmt.Errorf("what a kustomization names: %w", err)
+		}
+		beside = append(beside, r.name+"="+digest)
 	}
 	h.Beside = strings.Join(beside, " ")
 	if !whole {
@@ -259,6 +288,16 @@ func (s *Sources) Mounts(ctx context.Context, app object.App) (map[string]snapsh
 		}
 		mounts[name] = snap.Tree
 	}
+	for _, r := range p.remotes {
+		if digest, _ := s.stateOf(app, r); digest == "" {
+			continue
+		}
+		tree, err := s.treeOf(ctx, app, r)
+		if err != nil {
+			return nil, fmt.Errorf("what a kustomization names: %w", err)
+		}
+		mounts[r.name] = tree
+	}
 	return mounts, nil
 }
 
@@ -278,6 +317,9 @@ func (s *Sources) Refresh(app object.App) <-chan struct{} {
 	}
 	for _, name := range p.others {
 		looks = append(looks, s.git.RefreshApp(otherName(app, name)))
+	}
+	for _, r := range p.remotes {
+		looks = append(looks, s.refreshRemote(app, r))
 	}
 	return all(looks)
 }

@@ -16,6 +16,7 @@ import (
 	"abide.dev/abide/internal/snapshot/memtree"
 	"abide.dev/abide/internal/source"
 	"abide.dev/abide/internal/source/chart"
+	"abide.dev/abide/internal/source/file"
 	"abide.dev/abide/internal/sources"
 )
 
@@ -87,7 +88,7 @@ func world() (*gits, *charts, *sources.Sources) {
 		state: chart.State{Revision: chart.Revision{Name: "web", Version: "1.2.3", Digest: "sha256:d1"}},
 		tree:  memtree.FromText(map[string]string{"Chart.yaml": "name: web"}),
 	}
-	return g, c, sources.New(g, c)
+	return g, c, sources.New(g, c, nil)
 }
 
 func everything() sources.Wants {
@@ -221,5 +222,85 @@ func TestAppOf(t *testing.T) {
 		if got, other, ok := sources.AppOf(name); ok != want.ok || ok && (got != want.app || other != want.other) {
 			t.Errorf("%s is %v, %v, %v", name, got, other, ok)
 		}
+	}
+}
+
+// files follows in memory.
+type files struct {
+	wants map[string]file.Want
+	state file.State
+}
+
+func (f *files) Follow(name string, w file.Want) { f.wants[name] = w }
+func (f *files) Forget(name string)              { delete(f.wants, name) }
+func (f *files) State(string) (file.State, bool) { return f.state, true }
+func (f *files) Refresh(string) <-chan struct{} {
+	done := make(chan struct{})
+	close(done)
+	return done
+}
+func (f *files) Tree(string) (snapshot.Tree, string, error) {
+	return memtree.FromText(map[string]string{"x.yaml": "file"}), f.state.Digest, nil
+}
+
+// TestRemotes: what kustomizations name is in the state and the tree once it was
+// seen, and does not keep the rest from being there before.
+func TestRemotes(t *testing.T) {
+	g, c, _ := world()
+	f := &files{wants: map[string]file.Want{}}
+	s := sources.New(g, c, f)
+	names := []sources.Remote{
+		{Name: "remote-c", Chart: &chart.Want{}}, {Name: "remote-a", Git: &source.Want{URL: "a"}}, {Name: "remote-b", File: &file.Want{URL: "b"}},
+	}
+	own := sources.Wants{Git: &source.Want{URL: "own"}}
+	s.FollowRemotes(app, names)
+	if len(g.wants)+len(f.wants)+len(c.wants) > 0 {
+		t.Errorf("something is followed for an App that nobody follows: %v %v %v", g.wants, f.wants, c.wants)
+	}
+	c.state = chart.State{}
+	s.Follow(app, own)
+	s.FollowRemotes(app, names)
+	if _, ok := g.wants["team/shop#remote-a"]; !ok || len(f.wants) != 1 || len(c.wants) != 1 {
+		t.Errorf("not all are followed: %v %v %v", g.wants, f.wants, c.wants)
+	}
+	if h := s.Head(app); h.At != (pipeline.At{Commit: "c1"}) || h.Err != nil {
+		t.Errorf("before they were seen it stands at %+v, %v", h.At, h.Err)
+	}
+	broken := errors.New("broken")
+	g.states["team/shop#remote-a"] = source.State{Err: broken}
+	if h := s.Head(app); h.At != (pipeline.At{Commit: "c1"}) || h.Err != nil {
+		t.Errorf("what has never been seen is nobody's error: %+v, %v", h.At, h.Err)
+	}
+	if err := s.RemoteErr(app, "remote-a"); !errors.Is(err, broken) || s.RemoteErr(app, "remote-b") != nil {
+		t.Errorf("who needs it gets no error: %v", err)
+	}
+	g.states["team/shop#remote-a"] = at("r1")
+	g.trees["team/shop#remote-a"] = memtree.FromText(map[string]string{"base/x.yaml": "base"})
+	f.state.Digest, c.state.Revision.Digest = "sha256:f1", "sha256:d1"
+	head := s.Head(app)
+	if want := (pipeline.At{Commit: "c1", Beside: "remote-a=r1 remote-b=sha256:f1 remote-c=sha256:d1"}); head.At != want || s.RemoteErr(app, "remote-a") != nil {
+		t.Errorf("it stands at %+v", head.At)
+	}
+	tree, err := s.Tree(t.Context(), app, head.At)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for path, want := range map[string]string{"app/values.yaml": "own", "$remote-a/base/x.yaml": "base", "$remote-b/x.yaml": "file", "$remote-c/Chart.yaml": "name: web"} {
+		if got := content(t, tree, path); got != want {
+			t.Errorf("%s is %q", path, got)
+		}
+	}
+	f.state.Err = broken
+	if h := s.Head(app); h.At != head.At || !errors.Is(h.Err, broken) {
+		t.Errorf("what was good does not stand through an error: %+v, %v", h.At, h.Err)
+	}
+	own.Remotes = names[:1]
+	s.Follow(app, own)
+	if len(f.wants) > 0 || len(g.wants) != 1 || len(c.wants) != 1 {
+		t.Errorf("what is not named any more is followed: %v %v", g.wants, f.wants)
+	}
+	s.Forget(app)
+	if len(g.wants)+len(f.wants)+len(c.wants) > 0 {
+		t.Errorf("still followed: %v %v %v", g.wants, f.wants, c.wants)
 	}
 }

@@ -146,7 +146,7 @@ func (s *session) render(r request, answers <-chan *answer, over func()) {
 		s.send(typeAsk, q)
 		return <-answers
 	}
-	res, err := s.do(ctx, newTree(question, r.Hash, r.Exact, s.known), r.Render)
+	res, err := s.do(ctx, newTree(question, r, s.known), r.Render)
 	mu.Lock() // a goroutine that a library left behind asks for nothing any more
 	d := done{Result: res, Err: send(err)}
 	b, ferr := frame(typeDone, d, fromChild)

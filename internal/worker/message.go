@@ -24,7 +24,10 @@ type request struct {
 	Hash string
 	// Exact says that the tree tells kinds by themselves, and that hashes are
 	// dear: nothing may be asked of it that the renderer did not ask.
-	Exact  bool
+	Exact bool
+	// Roots are where other trees begin in it (package snapshot/mount), which
+	// links do not lead into or out of.
+	Roots  []string
 	Limit  time.Duration
 	Render render.Request
 }

@@ -84,6 +84,9 @@ func (t *talk) render(ctx context.Context, tree snapshot.Tree) (*render.Result, 
 // ask makes the frame that asks for the render.
 func (t *talk) ask(tree *served) ([]byte, error) {
 	r := request{Limit: t.pool.o.Time - t.pool.o.Time/20, Render: t.req, Exact: tree.kinder != nil}
+	if m, ok := tree.tree.(interface{ Roots() []string }); ok {
+		r.Roots = m.Roots()
+	}
 	if !r.Exact {
 		r.Hash = tree.tree.Hash()
 	}

@@ -17,12 +17,12 @@ type asker func(ask) *answer
 
 // newTree returns the tree of a request, and a cheaper or a truer one as the
 // parent's own is.
-func newTree(question asker, hash string, exact bool, known *listings) snapshot.Tree {
+func newTree(question asker, r request, known *listings) snapshot.Tree {
 	t := &tree{
-		question: question, hash: hash, known: known,
+		question: question, hash: r.Hash, roots: r.Roots, known: known,
 		entries: map[string]snapshot.Entry{}, listed: map[string][]snapshot.Entry{}, content: map[string][]byte{},
 	}
-	if exact {
+	if r.Exact {
 		return &exactTree{t}
 	}
 	t.walks = true
@@ -36,6 +36,7 @@ func newTree(question asker, hash string, exact bool, known *listings) snapshot.
 type tree struct {
 	question asker
 	hash     string
+	roots    []string // of trees in it
 	known    *listings
 	walks    bool // look names up in listings
 
@@ -48,6 +49,10 @@ type tree struct {
 
 // Hash implements [snapshot.Tree].
 func (t *tree) Hash() string { return t.hash }
+
+// Root tells whether path is the root of a tree of its own, as the parent's tree
+// does: package render/traced asks before it follows a link.
+func (t *tree) Root(p string) bool { return p == "." || slices.Contains(t.roots, p) }
 
 // Lookup implements [snapshot.Tree].
 func (t *tree) Lookup(p string) (snapshot.Entry, error) {

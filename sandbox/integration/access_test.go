@@ -151,14 +151,16 @@ func TestNothingIsExecutedButLogsAnswer(t *testing.T) {
 	}
 }
 
-// upgrade sends what kubectl exec sends, without what follows.
+// upgrade sends what kubectl exec sends, without what follows. Each goes over a
+// connection of its own: the API server closes one on which it has refused an
+// upgrade, without saying so in its answer.
 func upgrade(cfg *rest.Config, path string) (*http.Response, error) {
-	cfg = rest.CopyConfig(cfg)
-	cfg.NextProtos = []string{"http/1.1"} // HTTP/2 knows no upgrade
-	rt, err := rest.TransportFor(cfg)
+	certs, err := rest.TLSConfigFor(cfg)
 	if err != nil {
 		return nil, err
 	}
+	certs.NextProtos = []string{"http/1.1"} // HTTP/2 knows no upgrade
+	rt := &http.Transport{TLSClientConfig: certs, DisableKeepAlives: true}
 	req, err := http.NewRequest(http.MethodPost, cfg.Host+path, nil)
 	if err != nil {
 		return nil, err

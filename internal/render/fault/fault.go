@@ -12,6 +12,7 @@ import (
 	"io/fs"
 	"strings"
 
+	"abide.dev/abide/internal/render/remote"
 	"abide.dev/abide/internal/snapshot"
 )
 
@@ -31,7 +32,7 @@ const (
 	TooManyObjects         = "TooManyObjects"         // objects over the limit
 	TooDeep                = "TooDeep"                // nesting over the limit
 	InvalidIgnoreFile      = "InvalidIgnoreFile"      // an .abideignore that is too large
-	HelmNotSupported       = "HelmNotSupported"       // helmCharts of a kustomization
+	HelmNotSupported       = "HelmNotSupported"       // a chart that a plugin of a kustomization names
 	NestedChart            = "NestedChart"            // a chart in a folder of manifests
 	InvalidChart           = "InvalidChart"           // a chart that Helm cannot load or install
 	MissingDependency      = "MissingDependency"      // a chart that Chart.yaml names and charts/ does not have
@@ -43,7 +44,7 @@ const (
 	UnstableRender         = "UnstableRender"         // a chart whose output is another at each render
 	InvalidKustomization   = "InvalidKustomization"   // a kustomization that does not parse or contradicts itself
 	KustomizationCycle     = "KustomizationCycle"     // kustomizations that include each other
-	RemoteBaseNotAllowed   = "RemoteBaseNotAllowed"   // a URL where a path is taken
+	RemoteBaseNotAllowed   = "RemoteBaseNotAllowed"   // what is elsewhere, and may not be fetched
 	PluginNotAllowed       = "PluginNotAllowed"       // a generator, transformer or validator that is not built in
 	KustomizeFailed        = "KustomizeFailed"        // the library's own error
 	JsonnetFailed          = "JsonnetFailed"          // Jsonnet that does not parse or evaluate
@@ -68,6 +69,9 @@ type Error struct {
 	Msg string `json:"message"`
 	// Hint says what to do about it; it may be empty.
 	Hint string `json:"hint,omitempty"`
+	// Remotes are what the render needs and does not find in its tree, each
+	// under its name: once they are there, it gets further.
+	Remotes []remote.Spec `json:"remotes,omitempty"`
 	// Err is the cause, for errors.Is and errors.As; it is not serialised.
 	Err error `json:"-"`
 }

@@ -64,14 +64,19 @@ const (
 )
 
 // Options are what `helm template` takes as flags. Values count in the order
-// of the fields, the last one most: the chart's own, ValuesFiles, ValuesFrom,
-// Values.
+// of the fields, the last one most: the chart's own, ValuesBase, ValuesFiles,
+// ValuesFrom, Values.
 type Options struct {
 	// ReleaseName is Release.Name, DefaultReleaseName if empty; at most 53
 	// characters.
 	ReleaseName string `json:"releaseName,omitempty"`
+	// NameTemplate is a template that gives the name of the release, if
+	// ReleaseName is empty.
+	NameTemplate string `json:"nameTemplate,omitempty"`
 	// Namespace is Release.Namespace, DefaultNamespace if empty.
 	Namespace string `json:"namespace,omitempty"`
+	// ValuesBase are values in YAML that all others override but the chart's own.
+	ValuesBase string `json:"valuesBase,omitempty"`
 	// ValuesFiles are files of the tree, a later one overriding the former.
 	ValuesFiles []ValuesFile `json:"valuesFiles,omitempty"`
 	// ValuesFrom are values that the caller looked up, in the same way.
@@ -89,6 +94,11 @@ type Options struct {
 	Upgrade bool `json:"upgrade,omitempty"`
 	// SkipTests leaves out the tests of the chart.
 	SkipTests bool `json:"skipTests,omitempty"`
+	// SkipHooks leaves out the hooks, tests included.
+	SkipHooks bool `json:"skipHooks,omitempty"`
+	// HooksAreObjects: the caller applies hooks like all else, so that one that
+	// is another at each render is refused.
+	HooksAreObjects bool `json:"hooksAreObjects,omitempty"`
 	// SkipSchemaValidation takes values whatever values.schema.json says.
 	SkipSchemaValidation bool `json:"skipSchemaValidation,omitempty"`
 }
@@ -192,6 +202,9 @@ func Render(ctx context.Context, tree *traced.Tree, dir string, o Options, lim l
 
 // render does the work, step by step.
 func render(ctx context.Context, tree *traced.Tree, dir string, o Options, lim limit.Limits, text bool) (*Output, error) {
+	if err := o.nameByTemplate(ctx); err != nil {
+		return nil, err
+	}
 	if err := o.check(); err != nil {
 		return nil, err
 	}
@@ -219,7 +232,7 @@ func render(ctx context.Context, tree *traced.Tree, dir string, o Options, lim l
 	if err != nil {
 		return nil, err
 	}
-	if err := refuseUnstable(unstable); err != nil {
+	if err := refuseUnstable(unstable, o.HooksAreObjects); err != nil {
 		return &Output{Unstable: unstable}, err
 	}
 	out, err := r.output(files, docs, text)

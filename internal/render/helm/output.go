@@ -143,7 +143,7 @@ func (r *release) output(files map[string]string, docs *documents, text bool) (*
 	for _, h := range hooks {
 		doc := docs.all[docKey{h.Path, h.Manifest}]
 		doc.taken = true
-		if r.opts.SkipTests && slices.Contains(h.Events, hook.HookTest) {
+		if r.opts.SkipHooks || r.opts.SkipTests && slices.Contains(h.Events, hook.HookTest) {
 			continue
 		}
 		if text {

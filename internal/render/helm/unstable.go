@@ -225,10 +225,10 @@ func inspect(n parse.Node, visit func(parse.Node)) {
 }
 
 // refuseUnstable is the error for what would be applied again and again.
-func refuseUnstable(all []Unstable) error {
+func refuseUnstable(all []Unstable, hooks bool) error {
 	var objects []Unstable
 	for _, u := range all {
-		if !u.Hook {
+		if hooks || !u.Hook {
 			objects = append(objects, u)
 		}
 	}

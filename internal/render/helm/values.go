@@ -22,6 +22,7 @@ import (
 // The names of values in messages that are in no file.
 const (
 	inlineValues = "the values of the App"
+	baseValues   = "the values for the chart"
 	maxSources   = 100
 )
 
@@ -69,6 +70,13 @@ func (o Options) values(tree *traced.Tree, lim limit.Limits) (*merged, error) {
 	add := func(l layer) {
 		m.layers = append(m.layers, l)
 		m.all = loader.MergeMaps(m.all, l.values)
+	}
+	if o.ValuesBase != "" {
+		v, err := parseValues("", []byte(o.ValuesBase), lim)
+		if err != nil {
+			return nil, inSource(baseValues, err, true)
+		}
+		add(layer{name: baseValues, values: v})
 	}
 	for _, f := range o.ValuesFiles {
 		real, kind, err := tree.Resolve(f.Path)

@@ -4,8 +4,16 @@
 // The library behind it runs git and HTTP for whatever looks like a URL, even
 // over a file system in memory. So before it runs, every kustomization it can
 // reach is read the way it reads them, and every field that takes a path is
-// checked; then the library sees only the files found in that way. Remote
-// bases, helmCharts and plugins that are not built in are refused.
+// checked; then the library sees only the files found in that way. Plugins that
+// are not built in are refused.
+//
+// Charts in helmCharts are rendered by package helm before, with the meaning
+// that the library's generator of charts gives the fields, and the library finds
+// the result where it would run that generator: it sees another kustomization
+// than is written (see rewrite.go). What is elsewhere (remote bases, charts that
+// are not vendored) is taken from mounts of the tree, under the names that package
+// remote gives them; what is not there is named in [fault.Error.Remotes]. The
+// library is shown paths where URLs were.
 //
 // The library also keeps global state (see state.go), can panic, which becomes
 // an error here, and cannot be stopped: when the context ends, Build returns
@@ -34,9 +42,11 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"abide.dev/abide/internal/render/fault"
+	"abide.dev/abide/internal/render/helm"
 	"abide.dev/abide/internal/render/limit"
 	"abide.dev/abide/internal/render/logguard"
 	"abide.dev/abide/internal/render/manifest"
+	"abide.dev/abide/internal/render/remote"
 	"abide.dev/abide/internal/render/traced"
 )
 
@@ -55,6 +65,8 @@ type Output struct {
 	Objects  []manifest.Object
 	Text     []byte // what `kustomize build` prints, if asked for
 	Warnings []string
+	// Remotes are what it names that is elsewhere, in order of their names.
+	Remotes []remote.Spec
 }
 
 // FileNames returns the names that make a folder a kustomization.
@@ -76,7 +88,9 @@ func IsKustomizationName(name string) bool {
 // [Output.Text].
 func Build(ctx context.Context, tree *traced.Tree, dir string, lim limit.Limits, text bool) (*Output, error) {
 	logguard.Install()
-	c := newChecker(tree, lim)
+	c := newChecker(tree, lim, func(dir string, o helm.Options) (*helm.Output, error) {
+		return helm.Render(ctx, tree, dir, o, lim, true)
+	})
 	var plan *node
 	var err error
 	// The library decodes plugins here, and that looks at its global state.
@@ -92,9 +106,9 @@ func Build(ctx context.Context, tree *traced.Tree, dir string, lim limit.Limits,
 		if errors.As(err, &e) && e.File == "" {
 			e.File = dir
 		}
-		return nil, err
+		return nil, c.remotes.named(err)
 	}
-	fsys := &treeFS{tree: tree, allowed: c.allowed}
+	fsys := &treeFS{tree: tree, allowed: c.allowed, remotes: c.remotes, rewritten: c.rewritten, inflated: c.inflated}
 	fsys.budget.Store(lim.TotalBytes)
 
 	type result struct {
@@ -117,10 +131,13 @@ func Build(ctx context.Context, tree *traced.Tree, dir string, lim limit.Limits,
 	select {
 	case r := <-done:
 		if r.err != nil {
-			return nil, explain(r.err, fsys, plan.file)
+			return nil, c.remotes.named(explain(r.err, fsys, plan.file))
 		}
-		r.out.Warnings = c.warnings
+		r.out.Warnings, r.out.Remotes = c.warnings, c.remotes.all()
 		c.origins.set(r.out.Objects, plan.file)
+		for i := range r.out.Objects {
+			r.out.Objects[i].Origin.File = c.remotes.name(r.out.Objects[i].Origin.File)
+		}
 		return r.out, nil
 	case <-ctx.Done():
 		e := fault.New(fault.DeadlineExceeded, plan.file, 0, "kustomize was still building when its time was up")
@@ -146,6 +163,9 @@ func run(fsys *treeFS, dir string, lim limit.Limits, text bool) (out *Output, er
 			WithHint("split it into several Apps")
 	}
 	if err := nameCommand(m); err != nil {
+		return nil, err
+	}
+	if err := fsys.placeOrigins(m, dir); err != nil {
 		return nil, err
 	}
 	return take(m, text)
@@ -247,8 +267,8 @@ var (
 // readable makes the library's message fit for people: paths as in the
 // repository, no contents, not too long.
 func readable(msg string) string {
-	msg = strings.ReplaceAll(strings.TrimSpace(msg), mount+"/", "")
-	msg = strings.ReplaceAll(msg, mount, ".")
+	msg = strings.ReplaceAll(strings.TrimSpace(msg), checkout+"/", "")
+	msg = strings.ReplaceAll(msg, checkout, ".")
 	msg = quotedConfig.ReplaceAllString(msg, ":")
 	msg = quotedPatch.ReplaceAllString(msg, "[an inline patch]")
 	msg = quotedPairs.ReplaceAllString(msg, "$1: not all of them are KEY=value in UTF-8")

@@ -2,6 +2,7 @@ package kustomize
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"io/fs"
 	"path"
@@ -20,15 +21,20 @@ import (
 // checker reads every kustomization that a build can reach, decoding them with
 // the library's own types, and checks what they name.
 type checker struct {
-	tree     *traced.Tree
-	lim      limit.Limits
-	factory  *resmap.Factory
-	allowed  map[string]bool  // real paths of files that the build may read
-	nodes    map[string]*node // by real path of the folder; nil while it is checked
-	openapi  bool             // some kustomization sets a schema
-	refs     int64            // "$(" in all that was read; a var may replace each
-	warnings []string
-	origins  *origins
+	tree      *traced.Tree
+	lim       limit.Limits
+	factory   *resmap.Factory
+	allowed   map[string]bool  // real paths of files that the build may read
+	nodes     map[string]*node // by real path of the folder; nil while it is checked
+	openapi   bool             // some kustomization sets a schema
+	refs      int64            // "$(" in all that was read; a var may replace each
+	warnings  []string
+	origins   *origins
+	remotes   *remotes
+	inflate   inflater
+	made      int64             // bytes that charts rendered to
+	rewritten map[string][]byte // what the build reads in the place of a file
+	inflated  map[string]string // names of kustomizations whose charts were rendered, by folder
 }
 
 // node is what is known of one kustomization and all it includes.
@@ -39,9 +45,17 @@ type node struct {
 	children []*node
 	sources  []source
 	cost     cost
+	// lacks: something that it names is not there. rewritten: something is, at
+	// another path.
+	lacks, rewritten bool
+	charts           []byte // what its helmCharts render to
+	// namespace is that of the kustomization that includes this one; inherits
+	// tells that a chart takes it.
+	namespace string
+	inherits  bool
 }
 
-func newChecker(tree *traced.Tree, lim limit.Limits) *checker {
+func newChecker(tree *traced.Tree, lim limit.Limits, inflate inflater) *checker {
 	return &checker{
 		tree:    tree,
 		lim:     lim,
@@ -49,12 +63,16 @@ func newChecker(tree *traced.Tree, lim limit.Limits) *checker {
 		allowed: map[string]bool{},
 		nodes:   map[string]*node{},
 		origins: newOrigins(),
+		remotes: newRemotes(), inflate: inflate, rewritten: map[string][]byte{}, inflated: map[string]string{},
 	}
 }
 
 // check reads the kustomization in dir, which is a real path.
 func (c *checker) check(dir string) (*node, error) {
-	n, err := c.node(dir)
+	n, err := c.node(dir, "")
+	if err == nil {
+		err = c.remotes.needed()
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -62,23 +80,28 @@ func (c *checker) check(dir string) (*node, error) {
 	return n, nil
 }
 
-func (c *checker) node(dir string) (*node, error) {
+// node checks the kustomization in dir, which one with that namespace includes.
+func (c *checker) node(dir, namespace string) (*node, error) {
 	if n, ok := c.nodes[dir]; ok {
 		if n == nil {
 			return nil, fault.New(fault.KustomizationCycle, dir, 0, "this kustomization includes itself by way of others").
 				WithHint("remove one of the references")
 		}
-		return n, nil
+		return n, n.sameNamespace(namespace)
 	}
 	c.nodes[dir] = nil
 	n, err := c.load(dir)
 	if err != nil {
 		return nil, err
 	}
+	n.namespace = namespace
 	if err := c.fields(n); err != nil {
 		return nil, err
 	}
 	if err := c.addCost(n); err != nil {
+		return nil, err
+	}
+	if err := c.rewrite(n); err != nil {
 		return nil, err
 	}
 	c.nodes[dir] = n
@@ -135,7 +158,7 @@ func (c *checker) decode(n *node, content []byte) error {
 		}
 	}
 	n.kust.FixKustomization()
-	return nil
+	return c.replace(n)
 }
 
 // read returns a file and lets the build read it too.
@@ -163,7 +186,7 @@ func (c *checker) file(at place, root, value string) (string, []byte, error) {
 
 // find resolves what a path-taking field names.
 func (c *checker) find(at place, root, value string) (string, snapshot.Kind, error) {
-	joined, err := at.local(c.tree, root, value)
+	joined, err := c.local(at, root, value)
 	if err != nil {
 		return "", 0, err
 	}
@@ -194,12 +217,8 @@ func verb(e *fault.Error) string {
 
 // fields checks every field of n that takes a path or text that is parsed.
 func (c *checker) fields(n *node) error {
-	k := &n.kust
-	if len(k.HelmCharts) > 0 {
-		return helmRefused(n.file, "helmCharts")
-	}
 	steps := []func(*node) error{
-		c.schema, c.resources, c.components, c.generatorSources, c.patches, c.configs, c.plugins,
+		c.schema, c.resources, c.components, c.generatorSources, c.charts, c.patches, c.configs, c.plugins,
 	}
 	for _, step := range steps {
 		if err := step(n); err != nil {
@@ -207,11 +226,6 @@ func (c *checker) fields(n *node) error {
 		}
 	}
 	return nil
-}
-
-func helmRefused(file, what string) error {
-	return fault.New(fault.HelmNotSupported, file, 0, "%s: Helm charts are not rendered by this version", what).
-		WithHint("commit the output of helm template and list it under resources")
 }
 
 func (c *checker) resources(n *node) error {
@@ -222,11 +236,9 @@ func (c *checker) resources(n *node) error {
 			return err
 		}
 		if kind == snapshot.Dir {
-			child, err := c.node(p)
-			if err != nil {
+			if _, err := c.include(n, p); err != nil {
 				return err
 			}
-			n.children = append(n.children, child)
 			continue
 		}
 		_, content, err := c.file(at, n.dir, value)
@@ -243,6 +255,17 @@ func (c *checker) resources(n *node) error {
 	return nil
 }
 
+// include checks a kustomization that n includes.
+func (c *checker) include(n *node, dir string) (*node, error) {
+	child, err := c.node(dir, cmp.Or(n.kust.Namespace, n.namespace))
+	if err != nil {
+		return nil, err
+	}
+	n.children = append(n.children, child)
+	n.inherits = n.inherits || child.inherits && n.kust.Namespace == ""
+	return child, nil
+}
+
 func (c *checker) components(n *node) error {
 	for _, value := range n.kust.Components {
 		at := place{n.file, "components"}
@@ -253,11 +276,10 @@ func (c *checker) components(n *node) error {
 		if kind != snapshot.Dir {
 			return fault.New(fault.InvalidPath, n.file, 0, "components has %s, which is a %s and must be a folder", quote(value), kind)
 		}
-		child, err := c.node(p)
+		child, err := c.include(n, p)
 		if err != nil {
 			return err
 		}
-		n.children = append(n.children, child)
 		// A component works on all objects of the kustomization that uses it.
 		n.cost.own += child.cost.own
 	}
@@ -299,7 +321,7 @@ func (c *checker) keyValues(at place, root string, s types.KvPairSources) (int64
 		_, p, ok := fileSource(value)
 		for _, v := range []string{value, p} {
 			if isRemote(v) {
-				_, err := at.local(c.tree, root, v)
+				_, err := c.local(at, root, v)
 				return 0, err
 			}
 		}

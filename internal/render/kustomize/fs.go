@@ -17,10 +17,10 @@ import (
 	"abide.dev/abide/internal/snapshot"
 )
 
-// mount is where the library sees the repository. It is not the root, so that
+// checkout is where the library sees the repository. It is not the root, so that
 // "../.." that leads out of the repository leads to where nothing is, as on a
 // checkout, and does not stop at the repository's own root.
-const mount = "/repository"
+const checkout = "/repository"
 
 // errReadOnly is the answer to every attempt to write.
 var errReadOnly = errors.New("the repository is read-only")
@@ -31,8 +31,13 @@ var errReadOnly = errors.New("the repository is read-only")
 type treeFS struct {
 	tree    *traced.Tree
 	allowed map[string]bool // real paths of files that were checked
-	budget  atomic.Int64    // bytes that may still be read, repeats included
-	refused atomic.Pointer[fault.Error]
+	// rewritten is read in the place of files; inflated are the folders that
+	// have a component for their charts, and the names of their kustomizations.
+	rewritten map[string][]byte
+	remotes   *remotes
+	inflated  map[string]string
+	budget    atomic.Int64 // bytes that may still be read, repeats included
+	refused   atomic.Pointer[fault.Error]
 }
 
 var _ filesys.FileSystem = (*treeFS)(nil)
@@ -40,25 +45,48 @@ var _ filesys.FileSystem = (*treeFS)(nil)
 // inTree turns a path of the library into one of the tree.
 func inTree(p string) (string, error) {
 	p = path.Clean(p)
-	if p == mount {
+	if p == checkout {
 		return ".", nil
 	}
-	rel, ok := strings.CutPrefix(p, mount+"/")
+	rel, ok := strings.CutPrefix(p, checkout+"/")
 	if !ok {
 		return "", &snapshot.EscapeError{Path: p, Target: p}
 	}
 	return rel, nil
 }
 
-func outside(p string) string { return path.Join(mount, p) }
+func outside(p string) string { return path.Join(checkout, p) }
 
 func (f *treeFS) resolve(p string) (string, snapshot.Kind, error) {
 	rel, err := inTree(p)
 	if err != nil {
 		return "", 0, err
 	}
+	if at, ok := f.inRemote(rel); ok {
+		return f.tree.Resolve(at)
+	}
+	if dir, rest, ok := f.inCharts(rel); ok {
+		return f.chartsEntry(dir, rest)
+	}
 	return f.tree.Resolve(rel)
 }
+
+// content is what the library reads at a resolved path.
+func (f *treeFS) content(real string) ([]byte, error) {
+	if b, ok := f.rewritten[real]; ok {
+		return b, nil
+	}
+	if dir, rest, ok := f.inCharts(real); ok {
+		real = path.Join(dir, rest)
+	}
+	if !f.allowed[real] {
+		f.refused.CompareAndSwap(nil, fault.New(fault.KustomizeFailed, real, 0, "kustomize asked for a file that no kustomization names"))
+		return nil, &fs.PathError{Op: "open", Path: real, Err: fs.ErrPermission}
+	}
+	return f.tree.ReadFile(real)
+}
+
+func missing(p string) error { return &fs.PathError{Op: "open", Path: p, Err: fs.ErrNotExist} }
 
 // CleanedAbs follows links, as the library's own file system does.
 func (f *treeFS) CleanedAbs(p string) (filesys.ConfirmedDir, string, error) {
@@ -68,6 +96,11 @@ func (f *treeFS) CleanedAbs(p string) (filesys.ConfirmedDir, string, error) {
 	}
 	if kind == snapshot.Dir {
 		return filesys.ConfirmedDir(outside(real)), "", nil
+	}
+	if rel, err := inTree(p); err == nil {
+		if _, ok := f.inRemote(rel); ok {
+			real = rel
+		}
 	}
 	return filesys.ConfirmedDir(outside(path.Dir(real))), path.Base(real), nil
 }
@@ -81,11 +114,7 @@ func (f *treeFS) ReadFile(p string) ([]byte, error) {
 	if kind == snapshot.Dir {
 		return nil, fmt.Errorf("%s is a directory", p)
 	}
-	if !f.allowed[real] {
-		f.refused.CompareAndSwap(nil, fault.New(fault.KustomizeFailed, real, 0, "kustomize asked for a file that no kustomization names"))
-		return nil, &fs.PathError{Op: "open", Path: p, Err: fs.ErrPermission}
-	}
-	b, err := f.tree.ReadFile(real)
+	b, err := f.content(real)
 	if err != nil {
 		return nil, err
 	}

@@ -54,22 +54,22 @@ func TestOnlyCheckedFiles(t *testing.T) {
 	tree := traced.New(memtree.FromText(map[string]string{"a": "1", "b": "2"}), 100, 100)
 	f := &treeFS{tree: tree, allowed: map[string]bool{"a": true}}
 	f.budget.Store(1)
-	if b, err := f.ReadFile(mount + "/a"); err != nil || string(b) != "1" {
+	if b, err := f.ReadFile(checkout + "/a"); err != nil || string(b) != "1" {
 		t.Errorf("a: %q, %v", b, err)
 	}
-	if _, err := f.ReadFile(mount + "/a"); err == nil {
+	if _, err := f.ReadFile(checkout + "/a"); err == nil {
 		t.Error("read over the budget")
 	}
-	for _, p := range []string{mount + "/b", mount + "/../b", "/etc/passwd", "a", "b", mount + "/../../etc/passwd", mount + "x/a"} {
+	for _, p := range []string{checkout + "/b", checkout + "/../b", "/etc/passwd", "a", "b", checkout + "/../../etc/passwd", checkout + "x/a"} {
 		if b, err := f.ReadFile(p); err == nil {
 			t.Errorf("%s was read: %q", p, b)
 		}
-		if f.Exists(p) != (p == mount+"/b") {
+		if f.Exists(p) != (p == checkout+"/b") {
 			t.Errorf("%s exists: %v", p, f.Exists(p))
 		}
 	}
 	for name, err := range map[string]error{
-		"Mkdir": f.Mkdir(mount + "/x"), "MkdirAll": f.MkdirAll(mount + "/x"), "RemoveAll": f.RemoveAll(mount), "WriteFile": f.WriteFile(mount+"/a", nil),
+		"Mkdir": f.Mkdir(checkout + "/x"), "MkdirAll": f.MkdirAll(checkout + "/x"), "RemoveAll": f.RemoveAll(checkout), "WriteFile": f.WriteFile(checkout+"/a", nil),
 	} {
 		if err == nil {
 			t.Errorf("%s is let through", name)

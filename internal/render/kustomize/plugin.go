@@ -101,6 +101,9 @@ func (c *checker) pluginFolder(n *node, at place, dir string) error {
 	if n.cost.builds++; n.cost.builds > int64(c.lim.Builds) {
 		return c.tooManyBuilds(n)
 	}
+	if err := c.rewrite(k); err != nil {
+		return err
+	}
 	rest := k.kust
 	rest.TypeMeta, rest.MetaData, rest.Resources = types.TypeMeta{}, nil, nil
 	if !reflect.DeepEqual(rest, types.Kustomization{}) {

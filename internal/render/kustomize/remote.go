@@ -6,7 +6,6 @@ import (
 	"strings"
 
 	"abide.dev/abide/internal/render/fault"
-	"abide.dev/abide/internal/render/traced"
 )
 
 // userAt is how the library recognises "user@host:path".
@@ -50,19 +49,22 @@ type place struct {
 
 // local checks a path-taking field and returns the path in the tree that it
 // names, before links are followed.
-func (p place) local(tree *traced.Tree, root, value string) (string, error) {
+func (c *checker) local(at place, root, value string) (string, error) {
+	if _, ok := c.remotes.mounted(value); ok {
+		return value, nil
+	}
 	if isRemote(value) {
-		return "", fault.New(fault.RemoteBaseNotAllowed, p.file, 0, "%s has %q, which is fetched from elsewhere", p.field, shorten(value)).
+		return "", fault.New(fault.RemoteBaseNotAllowed, at.file, 0, "%s has %q, which is fetched from elsewhere", at.field, shorten(value)).
 			WithHint("copy it into the repository")
 	}
 	if strings.HasPrefix(value, "/") {
-		return "", fault.New(fault.EscapesRepository, p.file, 0, "%s has the absolute path %q", p.field, shorten(value)).
+		return "", fault.New(fault.EscapesRepository, at.file, 0, "%s has the absolute path %q", at.field, shorten(value)).
 			WithHint("use a path relative to the kustomization")
 	}
 	// Join as the library does, but in a way that shows when it leaves.
-	joined, err := tree.Join(root, value)
+	joined, err := c.tree.Join(root, value)
 	if err != nil {
-		return "", fault.New(fault.EscapesRepository, p.file, 0, "%s has %q, which leads out of the repository", p.field, shorten(value)).
+		return "", fault.New(fault.EscapesRepository, at.file, 0, "%s has %q, which leads out of the repository", at.field, shorten(value)).
 			WithHint("only files inside the repository are read: move it there")
 	}
 	return joined, nil

@@ -40,9 +40,13 @@ type Tree struct {
 
 // New returns root with each of mounts at $ and its key. A nil tree, be it the
 // root or a mount, is an empty folder. A key that is no single path element
-// cannot be reached.
+// cannot be reached. Of a root that has mounts itself, these stay where they are.
 func New(root snapshot.Tree, mounts map[string]snapshot.Tree) snapshot.Tree {
 	t := &Tree{root: root, mounts: make(map[string]snapshot.Tree, len(mounts))}
+	if inner, ok := root.(*Tree); ok {
+		t.root = inner.root
+		maps.Copy(t.mounts, inner.mounts)
+	}
 	for name, m := range mounts {
 		t.mounts[Prefix+name] = m
 	}
@@ -55,6 +59,9 @@ func (t *Tree) Root(path string) bool {
 	_, ok := t.mounts[path]
 	return ok || path == "."
 }
+
+// Roots are the paths of the mounts, in byte order.
+func (t *Tree) Roots() []string { return slices.Sorted(maps.Keys(t.mounts)) }
 
 // at finds the tree that path is in, and the path in there.
 func (t *Tree) at(path string) (snapshot.Tree, string) {
