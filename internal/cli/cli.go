@@ -3,7 +3,8 @@
 // streams, to one function that does the work.
 //
 // Exit codes: 0 done; 1 failed; 2 the command line is wrong; 3 a wait ran into
-// its time limit; 4 a diff found differences (with --exit-code).
+// its time limit; 4 a diff found differences, or health an object that is not
+// healthy (both with --exit-code).
 package cli
 
 import (
@@ -120,8 +121,8 @@ func Root(name string, s Streams) *cobra.Command {
 		Short: "Keep running systems in agreement with Git",
 		Long: "abide keeps running systems in agreement with Git.\n\n" +
 			"Exit codes: 0 done; 1 failed; 2 the command line is wrong; 3 a wait ran into its time\n" +
-			"limit; 4 a diff found differences (with --exit-code). Colour is used on a terminal only,\n" +
-			"and never when NO_COLOR is set.",
+			"limit; 4 a diff found differences, or an object is not healthy (both with --exit-code).\n" +
+			"Colour is used on a terminal only, and never when NO_COLOR is set.",
 		SilenceUsage:  true,
 		SilenceErrors: true,
 		Annotations:   map[string]string{cobra.CommandDisplayNameAnnotation: name},
@@ -135,7 +136,7 @@ func Root(name string, s Streams) *cobra.Command {
 	root.AddCommand(
 		newUp(s), newGet(s), newStatus(s), newDiff(s), newSync(s), newWait(s),
 		newApprove(s), newPause(s), newResume(s),
-		newRender(s), newInstall(s), newUninstall(s), newVersion(s), newController(s),
+		newRender(s), newHealth(s), newInstall(s), newUninstall(s), newVersion(s), newController(s),
 	)
 	return root
 }

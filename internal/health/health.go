@@ -1,96 +1,60 @@
-// Package health says how a live object is doing, by the rules of kstatus
-// (the status library of the Kubernetes SIG CLI): a pure function of the
-// object.
+// Package health says how a live object is doing: Healthy, Progressing,
+// Degraded, Suspended or Unknown, and why. It is a function of the object and of
+// [Rules].
+//
+// An object is asked, in this order:
+//
+//  1. Is it being deleted? Then it is Progressing.
+//  2. If there are rules for its kind: is its status about an older generation?
+//     Then it is Progressing. Else the rules are tried in their order, and the
+//     first whose condition holds decides.
+//  3. An App of abide has a rule of its own, written in Go.
+//  4. All else is told by kstatus, the status library of the Kubernetes SIG CLI.
+//
+// Rules are YAML with expressions in CEL; [Parse] says how they are written.
+// Those for the kinds people run are shipped in the folder rules, a file per
+// project, and in force where [Of] is called. [Rules.Before] puts rules of
+// somebody's own in front of them, [NewEvaluator] makes them answer.
+//
+// Of an object nothing is taken for granted: its status is what some controller
+// wrote. Each evaluation is bounded in cost, whatever the object and the rule
+// are, and one that ends in an error makes the object Unknown, with the place of
+// the rule and the error as its message. Messages have at most [MaxMessage]
+// bytes. An object that is Healthy has no message, all others have one.
+//
+// Expressions are compiled when the first object needs them and then kept; what
+// nobody uses costs nothing, and a kind without rules costs a look into a map.
+// The package keeps nothing of an object, changes none, and reaches nothing.
 package health
 
 import (
-	"fmt"
+	"strings"
+	"sync"
+	"unicode/utf8"
 
-	"github.com/fluxcd/cli-utils/pkg/kstatus/status"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
 	"abide.dev/abide/api/v1alpha1"
 )
 
-// Of returns the health of a live object and, unless it is healthy, a message
-// that says why.
-func Of(u *unstructured.Unstructured) (v1alpha1.Health, string) {
-	if gvk := u.GroupVersionKind(); gvk.Group == v1alpha1.Group && gvk.Kind == "App" {
-		return ofApp(u)
-	}
-	if suspended(u) {
-		return v1alpha1.HealthSuspended, "it is suspended"
-	}
-	res, err := compute(u)
-	if err != nil {
-		return v1alpha1.HealthUnknown, fmt.Sprintf("its status can't be read: %v", err)
-	}
-	switch res.Status {
-	case status.CurrentStatus:
-		return v1alpha1.HealthHealthy, ""
-	case status.InProgressStatus:
-		return v1alpha1.HealthProgressing, res.Message
-	case status.TerminatingStatus:
-		return v1alpha1.HealthProgressing, "it is being deleted"
-	case status.FailedStatus:
-		return v1alpha1.HealthDegraded, res.Message
-	}
-	return v1alpha1.HealthUnknown, res.Message
+// MaxMessage is how long a message may be, in bytes.
+const MaxMessage = 1024
+
+// Verdict is what is said of an object.
+type Verdict struct {
+	Health v1alpha1.Health
+	// Message says why it is not healthy; empty if it is.
+	Message string
+	// Rule is the place of the rule that decided, as file:line; empty if none
+	// did.
+	Rule string
 }
 
-// suspended tells whether a Job or CronJob has been told not to start Pods.
-func suspended(u *unstructured.Unstructured) bool {
-	gvk := u.GroupVersionKind()
-	if gvk.Group != "batch" || gvk.Kind != "Job" && gvk.Kind != "CronJob" {
-		return false
-	}
-	yes, _, _ := unstructured.NestedBool(u.Object, "spec", "suspend")
-	return yes && u.GetDeletionTimestamp() == nil
-}
+// Of returns the health of a live object by the rules that are shipped and,
+// unless it is healthy, a message that says why.
+func Of(u *unstructured.Unstructured) (v1alpha1.Health, string) { return byDefault().Of(u) }
 
-// compute asks the library. The library takes the shape of some statuses for
-// granted, and panics where a controller wrote another: one such object must
-// not end the watch of all.
-func compute(u *unstructured.Unstructured) (res *status.Result, err error) {
-	defer func() {
-		if p := recover(); p != nil {
-			res, err = nil, fmt.Errorf("it is not what its kind should have: %v", p)
-		}
-	}()
-	return status.Compute(u)
-}
-
-// ofApp tells how an App is doing. To kstatus an App that has no status yet
-// would be healthy, and one that fails would be on its way.
-func ofApp(u *unstructured.Unstructured) (v1alpha1.Health, string) {
-	if u.GetDeletionTimestamp() != nil {
-		return v1alpha1.HealthProgressing, "it is being deleted"
-	}
-	text := func(fields ...string) string {
-		s, _, _ := unstructured.NestedString(u.Object, append([]string{"status"}, fields...)...)
-		return s
-	}
-	seen, _, _ := unstructured.NestedInt64(u.Object, "status", "observedGeneration")
-	if seen != u.GetGeneration() || text("state") == "" {
-		return v1alpha1.HealthProgressing, "abide has not looked at it yet"
-	}
-	conditions, _, _ := unstructured.NestedSlice(u.Object, "status", "conditions")
-	for _, raw := range conditions {
-		c, _ := raw.(map[string]any)
-		if c["type"] != v1alpha1.ConditionReady {
-			continue
-		}
-		if c["status"] == "True" {
-			return v1alpha1.HealthHealthy, ""
-		}
-		message, _ := c["message"].(string)
-		if text("state") == string(v1alpha1.StateFailed) || text("health") == string(v1alpha1.HealthDegraded) {
-			return v1alpha1.HealthDegraded, message
-		}
-		return v1alpha1.HealthProgressing, message
-	}
-	return v1alpha1.HealthProgressing, "it is not ready yet"
-}
+var byDefault = sync.OnceValue(func() *Evaluator { return NewEvaluator(Shipped()) })
 
 // rank orders the healths by how much they need a look.
 var rank = map[v1alpha1.Health]int{
@@ -107,4 +71,31 @@ func Worse(a, b v1alpha1.Health) v1alpha1.Health {
 		return b
 	}
 	return a
+}
+
+// silent is what is said of an object about which its controller says nothing.
+var silent = map[v1alpha1.Health]string{
+	v1alpha1.HealthSuspended:   "it is suspended",
+	v1alpha1.HealthProgressing: "it is not ready yet",
+	v1alpha1.HealthUnknown:     "it does not say how it is",
+	v1alpha1.HealthDegraded:    "it says that it failed, and not why",
+}
+
+// bounded makes a message fit.
+func bounded(h v1alpha1.Health, message string) string {
+	message = strings.TrimSpace(message)
+	switch {
+	case h == v1alpha1.HealthHealthy:
+		return ""
+	case message == "":
+		return silent[h]
+	case len(message) <= MaxMessage:
+		return message
+	}
+	const more = "…"
+	end := MaxMessage - len(more)
+	for end > 0 && !utf8.RuneStart(message[end]) {
+		end--
+	}
+	return message[:end] + more
 }
