@@ -243,6 +243,18 @@ func (c *Claims) Target(app object.App, commit string) {
 	c.unlockAndTell()
 }
 
+// Moving says that what an App follows has moved, before anybody can see where
+// to: until Target or a run of the App says that, it is not known what the App
+// wants, and nobody prunes.
+func (c *Claims) Moving(app object.App) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if cl := c.apps[app]; cl != nil {
+		cl.target = ""
+		c.place(app, cl)
+	}
+}
+
 // Judge says what an App wants. Those that wait are told only if that is news:
 // two waiting Apps would otherwise wake each other for ever.
 func (c *Claims) Judge(app object.App, j Judgement) {

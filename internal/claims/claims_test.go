@@ -65,6 +65,10 @@ func TestBarrier(t *testing.T) {
 			[]Blocker{{App: app("b")}}, "Apps are known before they are looked at"},
 		"judged before the ref moved": {func(c *Claims) { judged(c, "b", "0"); c.Target(app("b"), "1") },
 			[]Blocker{{App: app("b")}}, "the new commit may give it the object"},
+		"its ref is moving": {func(c *Claims) { judged(c, "b", "1"); c.Moving(app("b")) },
+			[]Blocker{{App: app("b")}}, "nobody knows yet where it stands"},
+		"its ref moved to where it was": {func(c *Claims) { judged(c, "b", "1"); c.Moving(app("b")); c.Target(app("b"), "1") },
+			nil, "it was judged there"},
 		"failed": {func(c *Claims) {
 			c.Target(app("b"), "1")
 			c.Judge(app("b"), Judgement{Commit: "1", Failed: true})

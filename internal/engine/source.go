@@ -18,8 +18,15 @@ import (
 func follow(at stores, o Options, judged *claims.Claims, moves *controller.Moves, waker *controller.Waker) (*followers, error) {
 	var all *sources.Sources
 	log := o.Log
+	// Whoever sees that one App has moved finds the others not judged that have
+	// moved with it.
+	moving := func(name string) {
+		if app, _, ok := sources.AppOf(name); ok {
+			judged.Moving(app)
+		}
+	}
 	hub := source.NewHub(source.Options{
-		Remotes: source.FromStore(at.gits), Logger: log,
+		Remotes: source.FromStore(at.gits), Logger: log, Moving: moving,
 		Notify: func(names []string) {
 			var own []string
 			for _, n := range names {
@@ -38,7 +45,7 @@ func follow(at stores, o Options, judged *claims.Claims, moves *controller.Moves
 		},
 	})
 	poller := chart.NewPoller(chart.PollerOptions{
-		Store: at.charts, Logger: log,
+		Store: at.charts, Logger: log, Moving: moving,
 		Notify: func(names []string) {
 			for _, n := range names {
 				if app, _, ok := sources.AppOf(n); ok {
@@ -49,7 +56,7 @@ func follow(at stores, o Options, judged *claims.Claims, moves *controller.Moves
 		},
 	})
 	files, err := file.New(file.Options{
-		Dir: filepath.Join(o.CacheDir, "files"), AllowAddresses: o.AllowAddresses, Logger: log,
+		Dir: filepath.Join(o.CacheDir, "files"), AllowAddresses: o.AllowAddresses, Logger: log, Moving: moving,
 		Notify: func(name string) {
 			if app, _, ok := sources.AppOf(name); ok {
 				judged.Target(app, all.Head(app).At.String())

@@ -88,6 +88,9 @@ type Options struct {
 	// that appeared, changed or went. The slice is sorted and the callee's. It
 	// is called by one goroutine and must not block.
 	Notify func(apps []string)
+	// Moving is told of each before its new State can be seen, under the lock that
+	// keeps it from that: it must neither block nor ask for a State. It may be nil.
+	Moving func(app string)
 	// Jitter returns numbers in [0,1), which spread the looks; nil is random.
 	Jitter func() float64
 
@@ -104,6 +107,7 @@ type Hub struct {
 	remotes    Remotes
 	log        *slog.Logger
 	notify     func([]string)
+	moving     func(string)
 	jitter     func() float64
 	interval   time.Duration
 	maxBackoff time.Duration
@@ -183,7 +187,7 @@ type host struct {
 // NewHub returns a Hub that does nothing before [Hub.Run].
 func NewHub(o Options) *Hub {
 	h := &Hub{
-		remotes: o.Remotes, log: o.Logger, notify: o.Notify, jitter: o.Jitter,
+		remotes: o.Remotes, log: o.Logger, notify: o.Notify, moving: o.Moving, jitter: o.Jitter,
 		interval: o.Interval, maxBackoff: o.MaxBackoff, slots: o.Processes,
 		apps: map[string]*follow{}, groups: map[groupKey]*group{}, hosts: map[string]*host{},
 		changed: map[string]bool{}, wake: make(chan struct{}, 1),
@@ -353,10 +357,13 @@ func (h *Hub) hold(f *follow, commit string) {
 	f.held = commit
 }
 
-// tell marks every App of f for notification.
+// tell marks every App of f for notification, before its new state can be seen.
 func (h *Hub) tell(f *follow) {
 	for app := range f.apps {
 		h.changed[app] = true
+		if h.moving != nil {
+			h.moving(app)
+		}
 	}
 }
 

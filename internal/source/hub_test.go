@@ -308,6 +308,35 @@ func TestOneListingForAllApps(t *testing.T) {
 	})
 }
 
+// TestMoving: every App that moves is told of before the new commit of any of them
+// can be seen.
+func TestMoving(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var b *bench
+		var moved []string
+		b = start(t, Options{Interval: 30 * time.Second, Moving: func(app string) {
+			if b.Hub.mu.TryLock() {
+				b.Hub.mu.Unlock()
+				t.Errorf("%s is told of while others can look", app)
+			}
+			if b.apps[app].state.Revision.Hash == hash("2") {
+				t.Errorf("%s is told of after it has moved", app)
+			}
+			moved = append(moved, app)
+		}})
+		b.Follow("a", Want{URL: repoURL})
+		b.Follow("b", Want{URL: repoURL})
+		b.told()
+		moved = nil
+		b.w.at(repoURL).push(hash("2"))
+		time.Sleep(31 * time.Second)
+		b.told()
+		if slices.Sort(moved); !slices.Equal(moved, []string{"a", "b"}) {
+			t.Errorf("told of %v", moved)
+		}
+	})
+}
+
 func TestJitterSpreadsLooks(t *testing.T) {
 	for _, tt := range []struct {
 		random float64

@@ -59,6 +59,9 @@ type PollerOptions struct {
 	// slice is sorted and the callee's. It is called by one goroutine, which
 	// holds no lock, and must not block.
 	Notify func(names []string)
+	// Moving is told of each before its new State can be seen, under the lock that
+	// keeps it from that: it must neither block nor ask for a State. It may be nil.
+	Moving func(name string)
 	// Jitter returns numbers in [0,1), which spread the looks; nil is random.
 	Jitter func() float64
 
@@ -90,6 +93,7 @@ type Poller struct {
 	store      Charts
 	log        *slog.Logger
 	notify     func([]string)
+	moving     func(string)
 	jitter     func() float64
 	interval   time.Duration
 	maxBackoff time.Duration
@@ -172,7 +176,7 @@ type missed struct {
 // NewPoller returns a Poller that does nothing before [Poller.Run].
 func NewPoller(o PollerOptions) *Poller {
 	p := &Poller{
-		store: o.Store, log: o.Logger, notify: o.Notify, jitter: o.Jitter,
+		store: o.Store, log: o.Logger, notify: o.Notify, moving: o.Moving, jitter: o.Jitter,
 		names: map[string]*follower{}, sites: map[siteKey]*site{}, hosts: map[string]*host{},
 		changed: map[string]bool{}, wake: make(chan struct{}, 1),
 		interval: 5 * time.Minute, maxBackoff: 30 * time.Minute, slots: 4,
@@ -360,10 +364,13 @@ func (p *Poller) leave(name string) {
 	settle(&g.waiting)
 }
 
-// tell marks every name of g for notification.
+// tell marks every name of g for notification, before its new state can be seen.
 func (p *Poller) tell(g *group) {
 	for name := range g.names {
 		p.changed[name] = true
+		if p.moving != nil {
+			p.moving(name)
+		}
 	}
 }
 

@@ -68,6 +68,9 @@ type Options struct {
 	// changed or went. It is called by the looks themselves, holds no lock, and
 	// must not block.
 	Notify func(name string)
+	// Moving is told of each before its new State can be seen, under the lock that
+	// keeps it from that: it must neither block nor ask for a State. It may be nil.
+	Moving func(name string)
 
 	Interval   time.Duration // default 5 min
 	MaxBackoff time.Duration // default 30 min
@@ -312,7 +315,9 @@ func (p *Poller) look(ctx context.Context, name string, f *followed, l look, ove
 	f.looking = false
 	changed := false
 	if p.names[name] == f && ctx.Err() == nil {
-		changed = p.take(f, l.want, got, err)
+		if changed = p.take(f, l.want, got, err); changed && p.o.Moving != nil {
+			p.o.Moving(name)
+		}
 	}
 	p.mu.Unlock()
 	if changed {
