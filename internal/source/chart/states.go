@@ -220,6 +220,10 @@ func (s *Store) ask(ctx context.Context, st *state, key string, limit time.Durat
 		return a.value, a.err
 	}
 	return s.flights.do(ctx, fmt.Sprintf("%s %d %s", st.id, round, key), limit, func(ctx context.Context) (any, error) {
+		// Who shared the work may have had the answer since.
+		if a, now, ok := st.fresh(key, s.now(), s.freshFor); ok && now == round {
+			return a.value, a.err
+		}
 		value, err := work(ctx, round)
 		if ctx.Err() == nil || errors.Is(context.Cause(ctx), errTime) { // else nobody waits for it any longer
 			st.heard(key, round, answer{s.now(), value, err})

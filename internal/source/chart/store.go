@@ -169,11 +169,19 @@ func (s *Store) Fetch(ctx context.Context, rev Revision, c Credentials) (snapsho
 		}
 	}
 	if _, err := s.flights.do(ctx, st.id+" archive "+rev.Digest+" "+rev.URL, s.limits.ChartTime, func(ctx context.Context) (any, error) {
-		return s.download(ctx, t, c, rev.URL, rev.Digest)
+		if st.wasShown(rev.Digest) { // who shared the work may have had it since
+			if _, err := s.tree(ctx, t, rev.Digest); err == nil {
+				return nil, nil
+			}
+		}
+		got, err := s.download(ctx, t, c, rev.URL, rev.Digest)
+		if err == nil {
+			st.show(rev.Digest)
+		}
+		return got, err
 	}); err != nil {
 		return nil, err
 	}
-	st.show(rev.Digest)
 	tree, err := s.tree(ctx, t, rev.Digest)
 	if errors.Is(err, fs.ErrNotExist) {
 		err = errorf(CacheFailed, t.repo(), "make the cache larger, or check its disk", "the archive of chart %s went from the cache as soon as it was there", t.name)
