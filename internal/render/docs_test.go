@@ -133,11 +133,7 @@ func TestExamples(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			got, err := res.YAML()
-			if err != nil {
-				t.Fatal(err)
-			}
-			if d := cmp.Diff(want, string(got)); d != "" {
+			if d := cmp.Diff(want, printed(t, res)); d != "" {
 				t.Errorf("(-want +got):\n%s", d)
 			}
 		})
@@ -207,11 +203,7 @@ func TestRemotesInDocs(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	got, err := res.YAML()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if d := cmp.Diff(want, string(got)); d != "" {
+	if d := cmp.Diff(want, printed(t, res)); d != "" {
 		t.Errorf("(-want +got):\n%s", d)
 	}
 }

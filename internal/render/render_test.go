@@ -24,6 +24,16 @@ func configMap(name string) string {
 	return "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: " + name + "\n"
 }
 
+// printed is a result as YAML.
+func printed(t *testing.T, res interface{ YAML() ([]byte, error) }) string {
+	t.Helper()
+	y, err := res.YAML()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(y)
+}
+
 // summary is "name@file:line" of each object.
 func summary(res *render.Result) []string {
 	var out []string
@@ -324,11 +334,7 @@ func TestTraceIsComplete(t *testing.T) {
 		if err != nil {
 			return "error: " + err.Error(), res.Trace
 		}
-		y, err := res.YAML()
-		if err != nil {
-			t.Fatal(err)
-		}
-		return fmt.Sprint(string(y), summary(res), res.Ignored, res.Renderer), res.Trace
+		return fmt.Sprint(printed(t, res), summary(res), res.Ignored, res.Renderer), res.Trace
 	}
 	type kept struct {
 		text  string
