@@ -83,6 +83,7 @@ type claim struct {
 	// of everything that it no longer wants: others there may take it over.
 	former   string
 	target   string // commit that the ref stands at; "" while not known
+	moves    int    // how often the ref has been seen to move
 	judged   string
 	reported string
 	failed   bool
@@ -225,22 +226,46 @@ func (c *Claims) Forget(app object.App) {
 	c.unlockAndTell(behind...)
 }
 
-// Target says which commit the ref that an App follows stands at.
-func (c *Claims) Target(app object.App, commit string) {
+// Target takes over which commit the ref that an App follows stands at, which at
+// tells. It is asked again if the ref is seen to move meanwhile: what it told
+// before would pass for where the ref stands.
+func (c *Claims) Target(app object.App, at func() string) {
+	for {
+		c.mu.Lock()
+		cl := c.apps[app]
+		if cl == nil {
+			c.mu.Unlock()
+			return
+		}
+		moves := cl.moves
+		c.mu.Unlock()
+		if c.setTarget(app, at(), moves) {
+			return
+		}
+	}
+}
+
+// setTarget returns false if the ref has moved since it had moved that often.
+func (c *Claims) setTarget(app object.App, commit string, moves int) bool {
 	c.mu.Lock()
 	cl := c.apps[app]
+	if cl != nil && cl.moves != moves {
+		c.mu.Unlock()
+		return false
+	}
 	if cl == nil || cl.target == commit {
 		c.mu.Unlock()
-		return
+		return true
 	}
 	before := cl.settled()
 	cl.target = commit
 	c.place(app, cl)
 	if cl.settled() == before {
 		c.mu.Unlock()
-		return
+		return true
 	}
 	c.unlockAndTell()
+	return true
 }
 
 // Moving says that what an App follows has moved, before anybody can see where
@@ -251,6 +276,7 @@ func (c *Claims) Moving(app object.App) {
 	defer c.mu.Unlock()
 	if cl := c.apps[app]; cl != nil {
 		cl.target = ""
+		cl.moves++
 		c.place(app, cl)
 	}
 }

@@ -46,9 +46,12 @@ func start(apps map[string]Following) (*Claims, *told) {
 	return c, t
 }
 
+// at is a ref that stands at a commit.
+func at(commit string) func() string { return func() string { return commit } }
+
 // judged has an App looked at at a commit that its ref stands at.
 func judged(c *Claims, name, commit string, wants ...object.Key) {
-	c.Target(app(name), commit)
+	c.Target(app(name), at(commit))
 	c.Judge(app(name), Judgement{Commit: commit, Wants: wants})
 }
 
@@ -59,34 +62,34 @@ func TestBarrier(t *testing.T) {
 		why  string
 	}{
 		"all judged": {func(c *Claims) { judged(c, "b", "1") }, nil, "nobody may still want anything"},
-		"one not judged": {func(c *Claims) { c.Target(app("b"), "1") },
+		"one not judged": {func(c *Claims) { c.Target(app("b"), at("1")) },
 			[]Blocker{{App: app("b")}}, "it may want what is removed"},
 		"just after a start": {func(*Claims) {},
 			[]Blocker{{App: app("b")}}, "Apps are known before they are looked at"},
-		"judged before the ref moved": {func(c *Claims) { judged(c, "b", "0"); c.Target(app("b"), "1") },
+		"judged before the ref moved": {func(c *Claims) { judged(c, "b", "0"); c.Target(app("b"), at("1")) },
 			[]Blocker{{App: app("b")}}, "the new commit may give it the object"},
 		"its ref is moving": {func(c *Claims) { judged(c, "b", "1"); c.Moving(app("b")) },
 			[]Blocker{{App: app("b")}}, "nobody knows yet where it stands"},
-		"its ref moved to where it was": {func(c *Claims) { judged(c, "b", "1"); c.Moving(app("b")); c.Target(app("b"), "1") },
+		"its ref moved to where it was": {func(c *Claims) { judged(c, "b", "1"); c.Moving(app("b")); c.Target(app("b"), at("1")) },
 			nil, "it was judged there"},
 		"failed": {func(c *Claims) {
-			c.Target(app("b"), "1")
+			c.Target(app("b"), at("1"))
 			c.Judge(app("b"), Judgement{Commit: "1", Failed: true})
 		}, []Blocker{{App: app("b"), Failed: true}}, "what it wants can't be told"},
 		"failed before the ref moved": {func(c *Claims) {
-			c.Target(app("b"), "0")
+			c.Target(app("b"), at("0"))
 			c.Judge(app("b"), Judgement{Commit: "0", Failed: true})
-			c.Target(app("b"), "1")
+			c.Target(app("b"), at("1"))
 		}, []Blocker{{App: app("b")}}, "the new commit may have repaired it"},
 		"can't be fetched": {func(c *Claims) { c.Judge(app("b"), Judgement{Failed: true}) },
 			[]Blocker{{App: app("b"), Failed: true}}, "it was looked at, in vain"},
 		"paused": {func(c *Claims) {
-			c.Target(app("b"), "1")
+			c.Target(app("b"), at("1"))
 			c.Judge(app("b"), Judgement{Commit: "1", Paused: true})
 		}, nil, "what it wants is known"},
 		"being deleted": {func(c *Claims) { judged(c, "b", "1", conf("x")); c.Judge(app("b"), Judgement{}) },
 			nil, "it wants nothing any more, at any commit"},
-		"being deleted as the ref moves": {func(c *Claims) { c.Judge(app("b"), Judgement{}); c.Target(app("b"), "2") },
+		"being deleted as the ref moves": {func(c *Claims) { c.Judge(app("b"), Judgement{}); c.Target(app("b"), at("2")) },
 			nil, "it wants nothing any more, at any commit"},
 		"forgotten": {func(c *Claims) { c.Forget(app("b")) }, nil, "it does not exist"},
 		"moved to another repository": {func(c *Claims) { c.Know(app("b"), other) },
@@ -100,7 +103,7 @@ func TestBarrier(t *testing.T) {
 		"the App's own children": {func(c *Claims) { judged(c, "b", "1"); judged(c, "a", "1", appKey("child")) },
 			[]Blocker{{App: app("child")}}, "what a parent hands to a new child is not removed before the child can take it"},
 		"children of a paused App": {func(c *Claims) {
-			c.Target(app("b"), "1")
+			c.Target(app("b"), at("1"))
 			c.Judge(app("b"), Judgement{Commit: "1", Wants: []object.Key{appKey("child")}, Paused: true})
 		}, nil, "it will not create them"},
 		"children of an App that is deleted": {func(c *Claims) {
@@ -122,6 +125,30 @@ func TestBarrier(t *testing.T) {
 	}
 }
 
+// TestMovesMeanwhile: where a ref stood before it moved does not pass for where
+// it stands.
+func TestMovesMeanwhile(t *testing.T) {
+	c, _ := start(map[string]Following{"a": mono, "b": mono})
+	judged(c, "a", "2")
+	judged(c, "b", "1")
+	stands := "1"
+	c.Target(app("b"), func() string {
+		was := stands
+		if stands == "1" { // just after it was looked up
+			c.Moving(app("b"))
+			stands = "2"
+		}
+		return was
+	})
+	if d := cmp.Diff([]Blocker{{App: app("b")}}, c.Barrier(app("a"))); d != "" {
+		t.Errorf("what b wants is not known at 2 (-want +got):\n%s", d)
+	}
+	judged(c, "b", "2")
+	if got := c.Barrier(app("a")); len(got) > 0 {
+		t.Errorf("after it was judged there: %v", got)
+	}
+}
+
 func TestBarrierIsInOrder(t *testing.T) {
 	c, _ := start(map[string]Following{"d": mono, "b": mono, "a": mono, "c": mono})
 	judged(c, "a", "1", appKey("bb"))
@@ -140,9 +167,9 @@ func TestWants(t *testing.T) {
 		"it does":        {func(c *Claims) { judged(c, "a", "1", conf("w"), conf("x"), conf("y")) }, true, "it is among its objects"},
 		"it does not":    {func(c *Claims) { judged(c, "a", "1", conf("w"), conf("y")) }, false, "it is not"},
 		"not judged":     {func(*Claims) {}, true, "nobody knows"},
-		"the ref moved":  {func(c *Claims) { judged(c, "a", "0"); c.Target(app("a"), "1") }, true, "nobody knows yet"},
+		"the ref moved":  {func(c *Claims) { judged(c, "a", "0"); c.Target(app("a"), at("1")) }, true, "nobody knows yet"},
 		"failed":         {func(c *Claims) { judged(c, "a", "1"); c.Judge(app("a"), Judgement{Commit: "1", Failed: true}) }, true, "nobody knows"},
-		"paused":         {func(c *Claims) { c.Target(app("a"), "1"); c.Judge(app("a"), Judgement{Commit: "1", Paused: true}) }, false, "it is known, and it is not among its objects"},
+		"paused":         {func(c *Claims) { c.Target(app("a"), at("1")); c.Judge(app("a"), Judgement{Commit: "1", Paused: true}) }, false, "it is known, and it is not among its objects"},
 		"forgotten":      {func(c *Claims) { judged(c, "a", "1", conf("x")); c.Forget(app("a")) }, false, "it does not exist"},
 		"being deleted":  {func(c *Claims) { judged(c, "a", "1", conf("x")); c.Judge(app("a"), Judgement{}) }, false, "who takes it over from the deleted App would wait for ever, and the App for him"},
 		"follows anew":   {func(c *Claims) { judged(c, "a", "1"); c.Know(app("a"), tag) }, true, "what it wants there is not known"},
@@ -275,7 +302,7 @@ func TestWaitersAreTold(t *testing.T) {
 		"one known is known":    {func(c *Claims) { c.Know(app("b"), mono) }, false, "nothing new"},
 		"one unknown goes":      {func(c *Claims) { c.Forget(app("nobody")) }, false, "nothing new"},
 		"one unknown is judged": {func(c *Claims) { c.Judge(app("nobody"), Judgement{Commit: "1"}) }, false, "nothing new"},
-		"the ref comes back":    {func(c *Claims) { c.Target(app("late"), "1") }, true, "it has been judged at that commit"},
+		"the ref comes back":    {func(c *Claims) { c.Target(app("late"), at("1")) }, true, "it has been judged at that commit"},
 		"a report":              {func(c *Claims) { c.Report(app("c"), "1") }, false, "nobody waits for that"},
 	}
 	for name, tc := range tests {
@@ -283,7 +310,7 @@ func TestWaitersAreTold(t *testing.T) {
 		judged(c, "c", "1", conf("c"))
 		c.Judge(app("gone"), Judgement{})
 		judged(c, "late", "1")
-		c.Target(app("late"), "2")
+		c.Target(app("late"), at("2"))
 		c.Wait(app("a"))
 		told.take()
 		tc.do(c)
@@ -344,7 +371,7 @@ func BenchmarkCommit(b *testing.B) {
 		n++
 		commit := fmt.Sprint(n)
 		for i, a := range names {
-			c.Target(a, commit)
+			c.Target(a, at(commit))
 			c.Judge(a, Judgement{Commit: commit})
 			if c.Report(a, commit) != (i == apps-1) {
 				b.Fatal("complete too early, or not at all")
@@ -364,12 +391,12 @@ func TestFormerRepository(t *testing.T) {
 	old, chart := Following{Repo: "git", Ref: "main"}, Following{Repo: "charts", Ref: "web 1.x"}
 	for _, app := range []object.App{leaver, stayer} {
 		c.Know(app, old)
-		c.Target(app, "1")
+		c.Target(app, at("1"))
 		c.Judge(app, Judgement{Commit: "1"})
 	}
-	c.Target(stayer, "2")
+	c.Target(stayer, at("2"))
 	c.Know(leaver, chart)
-	c.Target(leaver, "sha256:x")
+	c.Target(leaver, at("sha256:x"))
 	c.Judge(leaver, Judgement{Commit: "sha256:x"})
 	if b := c.Barrier(leaver); len(b) != 1 || b[0].App != stayer {
 		t.Errorf("the barrier is %v, want the one that has not been looked at", b)
@@ -382,7 +409,7 @@ func TestFormerRepository(t *testing.T) {
 		t.Errorf("the barrier is %v, and all have been looked at", b)
 	}
 	c.Settled(leaver)
-	c.Target(stayer, "3")
+	c.Target(stayer, at("3"))
 	if b := c.Barrier(leaver); len(b) != 0 {
 		t.Errorf("it has let go of everything, and waits for %v", b)
 	}

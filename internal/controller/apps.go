@@ -229,8 +229,8 @@ func (a *Apps) run(ctx context.Context, id object.App, app *v1alpha1.App) pipeli
 		}
 		a.Sources.Follow(id, wants)
 		a.refresh(id, app)
-		if at := a.Sources.Head(id).At; at.Commit != "" {
-			a.Claims.Target(id, at.String())
+		if a.Sources.Head(id).Commit != "" {
+			a.Claims.Target(id, pipeline.Standing(a.Sources, id))
 		}
 	}
 	var err error

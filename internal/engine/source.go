@@ -5,6 +5,7 @@ import (
 
 	"abide.dev/abide/internal/claims"
 	"abide.dev/abide/internal/controller"
+	"abide.dev/abide/internal/pipeline"
 	"abide.dev/abide/internal/source"
 	"abide.dev/abide/internal/source/chart"
 	"abide.dev/abide/internal/source/file"
@@ -34,10 +35,10 @@ func follow(at stores, o Options, judged *claims.Claims, moves *controller.Moves
 				switch {
 				case !ok:
 				case other:
-					judged.Target(app, all.Head(app).At.String())
+					judged.Target(app, pipeline.Standing(all, app))
 					waker.Wake(app)
 				default:
-					judged.Target(app, all.Head(app).At.String())
+					judged.Target(app, pipeline.Standing(all, app))
 					own = append(own, n)
 				}
 			}
@@ -49,7 +50,7 @@ func follow(at stores, o Options, judged *claims.Claims, moves *controller.Moves
 		Notify: func(names []string) {
 			for _, n := range names {
 				if app, _, ok := sources.AppOf(n); ok {
-					judged.Target(app, all.Head(app).At.String())
+					judged.Target(app, pipeline.Standing(all, app))
 					waker.Wake(app)
 				}
 			}
@@ -59,7 +60,7 @@ func follow(at stores, o Options, judged *claims.Claims, moves *controller.Moves
 		Dir: filepath.Join(o.CacheDir, "files"), AllowAddresses: o.AllowAddresses, Logger: log, Moving: moving,
 		Notify: func(name string) {
 			if app, _, ok := sources.AppOf(name); ok {
-				judged.Target(app, all.Head(app).At.String())
+				judged.Target(app, pipeline.Standing(all, app))
 				waker.Wake(app)
 			}
 		},

@@ -206,7 +206,7 @@ func (r *run) used(d *desiredState) {
 		return // it has moved as well, which wakes the App
 	}
 	r.out.Head, d.at = now, now.At
-	r.Claims.Target(r.id, now.At.String())
+	r.Claims.Target(r.id, Standing(r.Source, r.id))
 }
 
 // vanished tells whether the folder has lost what made it more than a folder of

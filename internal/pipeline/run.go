@@ -118,7 +118,7 @@ func (p *Pipeline) Advance(app object.App, from, to string) bool {
 		return false
 	}
 	d.at.Commit = to
-	p.Claims.Target(app, d.at.String())
+	p.Claims.Target(app, Standing(p.Source, app))
 	p.Claims.Judge(app, claims.Judgement{Commit: d.at.String(), Wants: d.keys})
 	return true
 }

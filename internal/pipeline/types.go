@@ -77,6 +77,11 @@ type Source interface {
 	Tree(ctx context.Context, app object.App, at At) (snapshot.Tree, error)
 }
 
+// Standing tells where an App stands when it is called, for [claims.Claims.Target].
+func Standing(s Source, app object.App) func() string {
+	return func() string { return s.Head(app).At.String() }
+}
+
 // Remotes brings what kustomizations name that is elsewhere. The Source has it
 // from then on, and its states say where it stands.
 type Remotes interface {
