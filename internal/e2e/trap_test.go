@@ -97,6 +97,25 @@ type procStat struct {
 	args        string
 }
 
+// argsOf is the command line of a process; empty if it has ended.
+func argsOf(pid int) string {
+	args, _ := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid))
+	return strings.TrimSpace(string(bytes.ReplaceAll(args, []byte{0}, []byte{' '})))
+}
+
+// begun waits until a child has become the program that it was made for: until
+// then it has the command line and the environment of its parent.
+func (tr *trap) begun(pid int, parent string) (args string) {
+	tr.t.Helper()
+	eventually(tr.t, "a child has become a program of its own", func() error {
+		if args = argsOf(pid); args == parent {
+			return fmt.Errorf("process %d runs %q", pid, args)
+		}
+		return nil
+	})
+	return args
+}
+
 // descendants are the processes below one that live.
 func descendants(of int) []procStat {
 	all := map[int]procStat{}
@@ -116,8 +135,7 @@ func descendants(of int) []procStat {
 		p.pid, _ = strconv.Atoi(filepath.Base(dir))
 		p.parent, _ = strconv.Atoi(f[1])
 		p.ticks, _ = strconv.Atoi(f[11])
-		args, _ := os.ReadFile(filepath.Join(dir, "cmdline"))
-		p.args = strings.TrimSpace(string(bytes.ReplaceAll(args, []byte{0}, []byte{' '})))
+		p.args = argsOf(p.pid)
 		all[p.pid] = p
 	}
 	var out []procStat
@@ -158,8 +176,14 @@ func (tr *trap) check(p *process) {
 		tr.t.Error("the controller has ended")
 	default:
 	}
+	own := argsOf(p.cmd.Process.Pid)
 	for _, c := range descendants(p.cmd.Process.Pid) {
 		tr.children = append(tr.children, c.pid)
+		if c.args == own {
+			if c.args = tr.begun(c.pid, own); c.args == "" {
+				continue // it ended before it was anything else
+			}
+		}
 		if !strings.Contains(c.args, "internal-render") && !strings.Contains(c.args, "git") {
 			tr.t.Errorf("it runs %q", c.args)
 		}
