@@ -21,6 +21,8 @@ func AddToScheme(s *runtime.Scheme) error {
 		&GitRef{}, &GitRefList{},
 		&Approval{}, &ApprovalList{},
 		&Pause{}, &PauseList{},
+		&Pin{}, &PinList{},
+		&Release{}, &ReleaseList{},
 	)
 	metav1.AddToGroupVersion(s, GroupVersion)
 	return nil

@@ -126,6 +126,29 @@ func kindTables() []kindTable {
 			},
 		},
 		{
+			names: []string{"pins", "pin"},
+			list:  func() client.ObjectList { return &v1alpha1.PinList{} },
+			one:   func() client.Object { return &v1alpha1.Pin{} },
+			columns: []column{
+				field("RELEASE", func(p *v1alpha1.Pin) string { return fmt.Sprint(p.Spec.Release) }),
+				field("BY", func(p *v1alpha1.Pin) string { return p.Spec.By }),
+				ageColumn,
+				field("REASON", func(p *v1alpha1.Pin) string { return p.Spec.Reason }),
+			},
+		},
+		{
+			names: []string{"releases", "release"},
+			list:  func() client.ObjectList { return &v1alpha1.ReleaseList{} },
+			one:   func() client.Object { return &v1alpha1.Release{} },
+			columns: []column{
+				field("APP", func(r *v1alpha1.Release) string { return r.Spec.App }),
+				field("NUMBER", func(r *v1alpha1.Release) string { return fmt.Sprint(r.Spec.Number) }),
+				field("OUTCOME", func(r *v1alpha1.Release) string { return string(r.Spec.Outcome) }),
+				field("COMMIT", func(r *v1alpha1.Release) string { return r.Spec.Source.Revision }),
+				ageColumn,
+			},
+		},
+		{
 			names: []string{"inventories", "inventory"},
 			list:  func() client.ObjectList { return &v1alpha1.InventoryList{} },
 			one:   func() client.Object { return &v1alpha1.Inventory{} },

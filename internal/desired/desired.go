@@ -146,7 +146,7 @@ func Key(app *v1alpha1.App, rendered *render.Object, scopes Scopes) object.Key {
 
 // records are the kinds that abide alone writes. One in a repository, copied from
 // a cluster, would claim objects for an App that it does not own.
-var records = map[string]bool{"Inventory": true, "GitRef": true}
+var records = map[string]bool{"Inventory": true, "GitRef": true, "Release": true}
 
 // Prepare makes of one rendered object what is applied.
 func Prepare(app *v1alpha1.App, rendered *render.Object, scopes Scopes) (Object, error) {

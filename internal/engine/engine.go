@@ -161,7 +161,7 @@ func installed(ctx context.Context, kube *cluster.Cluster, host string) error {
 	if err := kube.Kinds.Refresh(ctx, time.Time{}); err != nil {
 		return fmt.Errorf("the API server %s: %w", host, err)
 	}
-	for _, kind := range []string{"App", "Repository", "Approval", "Pause", "Inventory", "GitRef"} {
+	for _, kind := range []string{"App", "Repository", "Approval", "Pause", "Pin", "Release", "Inventory", "GitRef"} {
 		if _, ok := kube.Kinds.Lookup(v1alpha1.GroupVersion.WithKind(kind)); !ok {
 			return fmt.Errorf("the API server %s has no kind %s: install abide's kinds with: abide install --crds | kubectl apply --server-side -f -", host, kind)
 		}
@@ -208,7 +208,7 @@ func newManager(o Options) (manager.Manager, error) {
 		Logger: logr.FromSlogHandler(o.Log.Handler()),
 		Cache:  cache.Options{DefaultTransform: cache.TransformStripManagedFields()},
 		Client: client.Options{Cache: &client.CacheOptions{
-			DisableFor: []client.Object{&v1alpha1.Inventory{}, &v1alpha1.GitRef{}},
+			DisableFor: []client.Object{&v1alpha1.Inventory{}, &v1alpha1.GitRef{}, &v1alpha1.Release{}},
 		}},
 		Metrics:                       metricsserver.Options{BindAddress: off(o.MetricsAddress)},
 		HealthProbeBindAddress:        off(o.HealthAddress),

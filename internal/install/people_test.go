@@ -117,7 +117,7 @@ func TestAuthorIsProved(t *testing.T) {
 	for _, text := range []string{approval("alice"), pause("alice")} {
 		u := object(t, text)
 		_, err := resource(t, mallory, u.GetKind(), ns).Create(t.Context(), u, dryRun)
-		want := "spec.by is alice, and you are mallory: put your own user name there, as abide approve and abide pause do"
+		want := "spec.by is alice, and you are mallory: put your own user name there, as abide approve, pause and rollback do"
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s forged: %v, want %q", u.GetKind(), err, want)
 		}

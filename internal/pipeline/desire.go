@@ -41,7 +41,6 @@ type desiredState struct {
 	// outside of Git, empty if that was nothing.
 	request render.Request
 	around  string
-	hooks   []v1alpha1.HookNote
 	// partial names what a chart was told too little of.
 	partial string
 	remotes []render.Remote
@@ -187,7 +186,7 @@ func (r *run) around() (desired.Around, error) {
 func (r *run) want(d *desiredState) bool {
 	r.used(d)
 	r.desired = d
-	r.out.Desired, r.out.Hooks = d.hash, d.hooks
+	r.out.Desired = d.hash
 	if !r.vanished() { // else what runs was not made by it, until the run is through
 		r.out.Renderer = d.renderer
 	}
@@ -294,15 +293,6 @@ func (r *run) ownRender() bool {
 	return r.app.Spec.Render != nil || r.app.Spec.Source.Chart != nil || r.out.Head.Beside != ""
 }
 
-// notes name the hooks of a render.
-func notes(hooks []helm.Hook) []v1alpha1.HookNote {
-	var out []v1alpha1.HookNote
-	for i := range hooks {
-		out = append(out, v1alpha1.HookNote{Object: object.KeyOf(hooks[i].Object.Unstructured).String(), Events: hooks[i].Events})
-	}
-	return out
-}
-
 // desire renders the App and reduces the objects to what a plan needs.
 func (r *run) desire(ctx context.Context, tree snapshot.Tree) (*desiredState, error) {
 	var a desired.Around
@@ -322,7 +312,7 @@ func (r *run) desire(ctx context.Context, tree snapshot.Tree) (*desiredState, er
 		return nil, err
 	}
 	d := &desiredState{
-		request: req, hooks: notes(res.Hooks), remotes: res.Remotes,
+		request: req, remotes: res.Remotes,
 		at: r.out.Head.At, generation: r.app.Generation,
 		renderer: res.Renderer, trace: res.Trace, unknown: unknown, scopes: scopes,
 		list:    make([]plan.Desired, 0, len(res.Objects)),

@@ -48,7 +48,8 @@ func (a At) without(dropped []render.Remote) At {
 type Head struct {
 	At
 	Ref    string // full name, or the commit if that is pinned
-	Author string // Name <email>
+	// Author and Committer are Name <email>.
+	Author, Committer string
 	// Date is the author's date.
 	Date    time.Time
 	Subject string
@@ -133,8 +134,6 @@ type Outcome struct {
 
 	Head     Head
 	Renderer string
-	// Hooks are objects of a chart that are not applied with the others.
-	Hooks []v1alpha1.HookNote
 	// Desired is the hash of what the run wanted; empty if that is not known.
 	Desired string
 	// Complete: everything that Desired asks for has been applied.

@@ -5,7 +5,6 @@ package report
 
 import (
 	"fmt"
-	"slices"
 	"strings"
 
 	"k8s.io/apimachinery/pkg/api/meta"
@@ -21,24 +20,6 @@ import (
 // Event (the API allows this much), and what objects and commits say of
 // themselves, since a status that is too large can't be written at all.
 const maxMessage = 1024
-
-// maxHooks is how many hooks a status names.
-const maxHooks = 10
-
-// maxEvents is how many events of a hook a status names.
-const maxEvents = 16
-
-// hook is a hook as a status can hold it: what a chart says of one is nowhere
-// checked.
-func hook(h v1alpha1.HookNote) v1alpha1.HookNote {
-	out := v1alpha1.HookNote{Object: shorten(h.Object)}
-	for _, e := range h.Events {
-		if !slices.Contains(out.Events, e) && len(out.Events) < maxEvents && len(e) <= 64 {
-			out.Events = append(out.Events, e)
-		}
-	}
-	return out
-}
 
 // Status returns the status that an App has after a run. old is not changed;
 // times of transition are kept where nothing changed, so that a status that
@@ -59,12 +40,6 @@ func Status(app *v1alpha1.App, old v1alpha1.AppStatus, out *pipeline.Outcome, su
 	s.Health = sum.Health
 	if sum.Objects.Total == 0 && out.State != v1alpha1.StateInSync {
 		s.Health = v1alpha1.HealthUnknown
-	}
-	if out.Desired != "" {
-		s.Hooks = nil
-		for _, h := range out.Hooks[:min(len(out.Hooks), maxHooks)] {
-			s.Hooks = append(s.Hooks, hook(h))
-		}
 	}
 	s.Plan = nil
 	if out.Waiting != nil {
@@ -97,7 +72,7 @@ func Status(app *v1alpha1.App, old v1alpha1.AppStatus, out *pipeline.Outcome, su
 
 // Source says where a ref stands, for people.
 func Source(h *pipeline.Head) v1alpha1.SourceStatus {
-	s := v1alpha1.SourceStatus{Commit: h.Commit, Ref: h.Ref, Author: shorten(h.Author), Subject: shorten(h.Subject)}
+	s := v1alpha1.SourceStatus{Commit: h.Commit, Ref: h.Ref, Author: shorten(h.Author), Committer: shorten(h.Committer), Subject: shorten(h.Subject)}
 	if !h.Date.IsZero() {
 		d := metav1.NewTime(h.Date).Rfc3339Copy()
 		s.Date = &d

@@ -248,26 +248,6 @@ func TestEverythingIsBounded(t *testing.T) {
 	}
 }
 
-// TestHooks: a chart says of its hooks what it likes, and the status can still be
-// written.
-func TestHooks(t *testing.T) {
-	out := inSync()
-	many := make([]string, 40)
-	for i := range many {
-		many[i] = []string{"test", "pre-install", strings.Repeat("x", 100)}[i%3]
-	}
-	for range 30 {
-		out.Hooks = append(out.Hooks, v1alpha1.HookNote{Object: strings.Repeat("x", 1<<20), Events: many})
-	}
-	s := Status(web, v1alpha1.AppStatus{}, out, summary(1, 1, v1alpha1.HealthHealthy, nil), now)
-	if len(s.Hooks) != maxHooks || len(s.Hooks[0].Object) > maxMessage {
-		t.Fatalf("%d hooks, the first of %d bytes", len(s.Hooks), len(s.Hooks[0].Object))
-	}
-	if d := cmp.Diff([]string{"test", "pre-install"}, s.Hooks[0].Events); d != "" {
-		t.Error(d)
-	}
-}
-
 // TestRendererOfAnotherSpec: what an App was rendered by before its spec changed
 // says nothing of what it is now.
 func TestRendererOfAnotherSpec(t *testing.T) {
