@@ -35,7 +35,7 @@ func hookAt(phase string) map[string]string { return map[string]string{v1alpha1.
 
 // waved is the manifest of a ConfigMap in a wave.
 func waved(name, value, wave string) string {
-	return annotated(name, value, v1alpha1.AnnotationWave, wave)
+	return annotated(name, value, v1alpha1.AnnotationWave, `"`+wave+`"`)
 }
 
 // unplaced is a Deployment whose Pods never find a node, unless it is mended.
@@ -183,7 +183,7 @@ func TestWaves(t *testing.T) {
 	w.repo.Write(map[string]string{
 		"app/1.yaml": waved("first", "1", "-1"),
 		"app/2.yaml": unplaced("web", false),
-		"app/3.yaml": annotated("last", "1", "argocd.argoproj.io/sync-wave", "5"),
+		"app/3.yaml": annotated("last", "1", "argocd.argoproj.io/sync-wave", `"5"`),
 	})
 	w.repo.Commit("one")
 	w.run()

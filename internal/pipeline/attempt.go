@@ -3,7 +3,6 @@ package pipeline
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -71,8 +70,8 @@ func (r *run) last(ctx context.Context) (*v1alpha1.ReleaseSpec, error) {
 	if !ok {
 		return nil, nil
 	}
-	if note.Outcome == v1alpha1.OutcomeSucceeded && len(r.out.Healed) == 0 {
-		return &v1alpha1.ReleaseSpec{App: r.id.Name, AppUID: note.UID, Number: note.Number, DesiredHash: note.Hash, Outcome: note.Outcome, Trigger: note.Trigger}, nil
+	if note.Outcome == v1alpha1.OutcomeSucceeded && len(r.out.Healed) == 0 && !r.deleting {
+		return &v1alpha1.ReleaseSpec{App: r.id.Name, AppUID: note.UID, Number: note.Number, DesiredHash: note.Hash, Outcome: note.Outcome, Manifests: note.Manifests}, nil
 	}
 	rel, err := r.Releases.Read(ctx, r.id, note.Number)
 	if err != nil {
@@ -466,6 +465,3 @@ func (r *run) reject() {
 		Plan:    v1alpha1.ReleasePlan{Digest: s.Plan.Digest, Create: s.Plan.Create, Update: s.Plan.Update, Adopt: s.Plan.Adopt, Delete: s.Plan.Delete},
 	})
 }
-
-// ErrNotKept says that what a release rendered is no longer kept.
-var ErrNotKept = errors.New("its manifests are no longer kept")

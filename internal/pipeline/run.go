@@ -37,8 +37,6 @@ type Pipeline struct {
 	Inventories *store.Inventories
 	Claims      *claims.Claims
 	Releases    *release.Store
-	// Redactor shows values of Secrets in records.
-	Redactor plan.Redactor
 	// Namespace is abide's own: its Apps act as the controller itself.
 	Namespace string
 	Now       func() time.Time
