@@ -284,6 +284,7 @@ func wire(ctx context.Context, o Options, mgr manager.Manager, at stores, kube *
 		Now:         time.Now,
 		Log:         o.Log,
 	}
+	waker.Woken = func(app object.App) { pipe.Interrupt(app, false) }
 	apps.Client, apps.Pipeline, apps.Sources, apps.Claims = mgr.GetClient(), pipe, all, judged
 	apps.Repositories, apps.Values, apps.Refs, apps.Remotes = repositories, values, refs, remotes
 	recorder := newPacedEvents(mgr.GetEventRecorder("abide"), mgr.GetScheme(), o.Log)

@@ -43,7 +43,8 @@ func (r *run) attempt(ctx context.Context) bool {
 	if r.works(last) {
 		r.release = r.newRelease(last)
 	}
-	return r.discard(ctx, superseded)
+	// What hooks of the newest release ran as is left for people to look at.
+	return r.release == nil && superseded == nil || r.discard(ctx, superseded)
 }
 
 // proceed goes on with a release that an earlier run began.

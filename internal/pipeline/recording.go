@@ -27,6 +27,9 @@ func (r *run) record(ctx context.Context) bool {
 	if r.release != nil {
 		r.mem.release = r.release
 	}
+	if len(r.mem.unwritten) == 0 {
+		return true
+	}
 	for len(r.mem.unwritten) > 0 {
 		rel := r.mem.unwritten[0]
 		if rel == r.release && rel.Manifests == nil && !r.deleting {

@@ -44,6 +44,8 @@ type Pipeline struct {
 
 	mu       sync.Mutex
 	memories map[object.App]*memory
+	// interruptions are those of runs that wait for an answer.
+	interruptions map[object.App]interruption
 }
 
 // run is one run of one App.
