@@ -289,10 +289,10 @@ type SyncPolicy struct {
 	// waves or hooks, or whose onFailure is Rollback, has an hour, and any other
 	// one all the time it needs.
 	// +optional
-	// +kubebuilder:validation:Type=string
-	// +kubebuilder:validation:Format=duration
-	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('1s')",message="timeout is a duration of a second at least, such as 10m"
-	Timeout *metav1.Duration `json:"timeout,omitempty"`
+	// +kubebuilder:validation:MinLength=2
+	// +kubebuilder:validation:MaxLength=32
+	// +kubebuilder:validation:XValidation:rule=`self.matches('^([0-9]{1,5}([.][0-9]{1,3})?(s|m|h))+$') && duration(self) >= duration('1s') && duration(self) <= duration('720h')`,message="timeout is a duration between 1s and 720h, such as 90s, 10m or 2h"
+	Timeout string `json:"timeout,omitempty"`
 
 	// retry bounds how often a release is tried.
 	// +optional

@@ -1508,11 +1508,6 @@ func (in *SyncPolicy) DeepCopyInto(out *SyncPolicy) {
 		**out = **in
 	}
 	in.DeletionBudget.DeepCopyInto(&out.DeletionBudget)
-	if in.Timeout != nil {
-		in, out := &in.Timeout, &out.Timeout
-		*out = new(v1.Duration)
-		**out = **in
-	}
 	if in.Retry != nil {
 		in, out := &in.Retry, &out.Retry
 		*out = new(Retry)

@@ -6,7 +6,6 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
-	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -116,7 +115,7 @@ func TestRollsBack(t *testing.T) {
 	w.run()
 	app := w.app("app", "app", ns, func(a *v1alpha1.App) {
 		a.Spec.Sync.OnFailure = v1alpha1.OnFailureRollback
-		a.Spec.Sync.Timeout = &metav1.Duration{Duration: 20 * time.Second}
+		a.Spec.Sync.Timeout = "20s"
 	})
 	w.outcome(app, 1, v1alpha1.OutcomeSucceeded)
 	w.patchSpec(app, `{"sync":{"timeout":"3s"}}`)

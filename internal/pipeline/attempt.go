@@ -201,7 +201,7 @@ func (r *run) addSteps() {
 // says so.
 func (r *run) bounded() bool {
 	s := &r.app.Spec.Sync
-	if len(r.desired.hooks) > 0 || s.Timeout != nil || s.Retry != nil && s.Retry.Limit != nil || s.OnFailure == v1alpha1.OnFailureRollback {
+	if len(r.desired.hooks) > 0 || s.Timeout != "" || s.Retry != nil && s.Retry.Limit != nil || s.OnFailure == v1alpha1.OnFailureRollback {
 		return true
 	}
 	for i := range r.desired.list {
@@ -213,8 +213,9 @@ func (r *run) bounded() bool {
 }
 
 func (r *run) timeout() time.Duration {
-	if t := r.app.Spec.Sync.Timeout; t != nil {
-		return t.Duration
+	// What the API lets through is a duration.
+	if d, err := time.ParseDuration(r.app.Spec.Sync.Timeout); err == nil && d > 0 {
+		return d
 	}
 	return defaultTimeout
 }
