@@ -18,7 +18,6 @@ import (
 	"abide.dev/abide/internal/plan"
 	"abide.dev/abide/internal/render"
 	"abide.dev/abide/internal/render/fault"
-	"abide.dev/abide/internal/render/helm"
 	"abide.dev/abide/internal/snapshot"
 )
 

@@ -6,7 +6,7 @@
 //	judge    tell the others what this App wants               (package claims)
 //	observe  what is there                                     (package observe)
 //	plan     what has to be done                               (package plan)
-//	gate     may it be done without asking
+//	gate     may it be done without asking, and do others come first (package depend)
 //	apply    do it, stage by stage, written down before        (packages apply, store)
 //	prune    remove what Git no longer has
 //

@@ -20,6 +20,8 @@ type memory struct {
 	left map[object.Key]plan.Fact
 	// approved is the plan that was last let through.
 	approved approval
+	// through is the desired hash that was last let through by what it depends on.
+	through string
 	// identityAt is when the App's ServiceAccount was last seen to exist.
 	identityAt time.Time
 }

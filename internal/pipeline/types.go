@@ -112,6 +112,8 @@ type Input struct {
 	Values    []helm.ValuesSource
 	Variables []Variables
 	ValuesErr error
+	// Depends tells which Apps come first; nil if none do.
+	Depends Dependencies
 	// Progress is told, before a run that has a lot to do begins to do it, what
 	// it is about; it may be nil.
 	Progress func(*Outcome)
@@ -141,6 +143,8 @@ type Outcome struct {
 
 	Plan    plan.Plan
 	Waiting *v1alpha1.PlanStatus
+	// WaitsFor are the Apps that have to come first; their Since is not set.
+	WaitsFor []v1alpha1.WaitsFor
 	Applied []apply.Result // objects that were changed, in order
 	Deleted []object.Key
 	Healed  []Heal
