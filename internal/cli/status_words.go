@@ -46,12 +46,11 @@ func printStatus(w io.Writer, st style, f facts) {
 	if s.State != "" {
 		row("objects", f.objects())
 	}
-	for i, h := range s.Hooks {
-		name := ""
-		if i == 0 {
-			name = "not run"
-		}
-		row(name, clean("hook "+h.Object+" ("+strings.Join(h.Events, ", ")+")"))
+	if rel := s.Release; rel != nil {
+		row("release", clean(releaseInShort(app, rel, f.now)))
+	}
+	if p := s.Pinned; p != nil {
+		row("pinned", clean(pinnedInShort(p, f.now)))
 	}
 	if f.pause != nil {
 		row("paused", clean("by "+pausedBy(f.pause, f.now)))
@@ -137,6 +136,8 @@ func (f *facts) headline(st style) string {
 		return st.red("failed")
 	case v1alpha1.StatePaused:
 		return st.yellow("paused")
+	case v1alpha1.StatePinned:
+		return st.yellow("held at an earlier release, and not as Git says")
 	case v1alpha1.StateDeleting:
 		return st.yellow("being deleted")
 	}

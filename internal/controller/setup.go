@@ -40,6 +40,7 @@ func Setup(ctx context.Context, mgr manager.Manager, apps *Apps, repos *Reposito
 		For(&v1alpha1.App{}, builder.WithPredicates(asked)).
 		Watches(&v1alpha1.App{}, apps.Depends.Handler()).
 		Watches(&v1alpha1.Pause{}, named(client.Object.GetName)).
+		Watches(&v1alpha1.Pin{}, named(client.Object.GetName)).
 		Watches(&v1alpha1.Approval{}, named(func(o client.Object) string { return o.(*v1alpha1.Approval).Spec.App })).
 		WatchesRawSource(source.Func(apps.Waker.Start)).
 		WithOptions(controller.Options{MaxConcurrentReconciles: concurrent}).
@@ -55,13 +56,14 @@ func Setup(ctx context.Context, mgr manager.Manager, apps *Apps, repos *Reposito
 }
 
 // asked lets through what a person changed: the spec, the request for a refresh,
-// the wish to delete. What abide writes itself wakes nobody.
+// the wish to delete, and to do so without hooks. What abide writes itself wakes nobody.
 var asked = predicate.Funcs{
 	UpdateFunc: func(e event.UpdateEvent) bool {
 		old, now := e.ObjectOld, e.ObjectNew
 		return old.GetGeneration() != now.GetGeneration() ||
 			old.GetUID() != now.GetUID() ||
 			(old.GetDeletionTimestamp() == nil) != (now.GetDeletionTimestamp() == nil) ||
+			old.GetAnnotations()[v1alpha1.AnnotationSkipDeleteHooks] != now.GetAnnotations()[v1alpha1.AnnotationSkipDeleteHooks] ||
 			old.GetAnnotations()[v1alpha1.AnnotationRefresh] != now.GetAnnotations()[v1alpha1.AnnotationRefresh]
 	},
 }

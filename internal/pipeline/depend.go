@@ -35,7 +35,7 @@ type Dependencies interface {
 // wait again, however its dependencies are doing.
 func (r *run) depend(ctx context.Context) bool {
 	d := r.in.Depends
-	if d == nil || r.orphaning != "" {
+	if d == nil || r.orphaning != "" || r.pinned != nil { // a rollback waits for nobody
 		return true
 	}
 	if r.deleting {
@@ -47,7 +47,7 @@ func (r *run) depend(ctx context.Context) bool {
 		return r.stop(v1alpha1.StateFailed, ReasonOf(err, ReasonDependency), "%s", err)
 	}
 	hash, s := r.desired.hash, &r.app.Status
-	if hash != r.mem.through && hash != s.AppliedHash && r.changes() {
+	if hash != r.mem.through && hash != s.AppliedHash && !begun(s.Release, hash) && r.hasWork() {
 		since := ""
 		if s.DesiredHash == hash {
 			since = s.Source.Commit
@@ -60,12 +60,18 @@ func (r *run) depend(ctx context.Context) bool {
 	return true
 }
 
+// begun tells whether a release is under way that brings about a state: it has been
+// let through, perhaps before a restart.
+func begun(release *v1alpha1.ReleaseStatus, hash string) bool {
+	return release != nil && release.Outcome == v1alpha1.OutcomeRunning && release.DesiredHash == hash
+}
+
 func (r *run) waitFor(v depend.Verdict, state v1alpha1.State, reason string) bool {
 	r.out.WaitsFor, r.out.Passing = v.Waits, v.Passing
 	return r.stop(state, reason, "%s", v.Message)
 }
 
-// changes tells whether the plan has anything to do.
-func (r *run) changes() bool {
+// hasWork tells whether the plan has anything to do.
+func (r *run) hasWork() bool {
 	return slices.ContainsFunc(r.plan.Steps, func(s plan.Step) bool { return s.Applies() || s.Action == plan.Delete })
 }

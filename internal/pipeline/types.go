@@ -106,6 +106,9 @@ func (e *MovedError) Error() string {
 type Input struct {
 	App       *v1alpha1.App
 	Pause     *v1alpha1.Pause // nil unless the App is paused
+	Pin       *v1alpha1.Pin   // nil unless somebody holds the App at a release
+	// Manual: a person has just asked for a sync.
+	Manual    bool
 	Approvals []v1alpha1.Approval
 	// Values are what the App's valuesFrom hold, or why that can't be told; it
 	// matters only to a chart.
@@ -138,8 +141,19 @@ type Outcome struct {
 	Renderer string
 	// Desired is the hash of what the run wanted; empty if that is not known.
 	Desired string
-	// Complete: everything that Desired asks for has been applied.
+	// Complete: everything that Brought asks for has been applied. That is Desired,
+	// but for an App that is held at a release.
 	Complete bool
+	Brought  string
+
+	// Release is the one under way, or the last one, as far as it is known, and
+	// Record all of it if the run was a part of it.
+	Release *v1alpha1.ReleaseStatus
+	Record  *v1alpha1.ReleaseSpec
+	// Pinned is what the App is held at from now on.
+	Pinned *v1alpha1.PinnedStatus
+	// Unpinned: what the App was held at is over.
+	Unpinned bool
 
 	Plan    plan.Plan
 	Waiting *v1alpha1.PlanStatus
@@ -224,5 +238,10 @@ const (
 	ReasonRenderFailed    = "RenderFailed"
 	ReasonClusterFailed   = "ClusterFailed"
 	ReasonContested       = "Contested"
+	ReasonHook            = "WaitingForHook"
+	ReasonWave            = "WaitingForWave"
+	ReasonReleaseFailed   = "ReleaseFailed"
+	ReasonPinned          = "Pinned"
+	ReasonPinFailed       = "PinFailed"
 	ReasonNotInGit        = "NotInGit" // of an object, while pruning is off
 )

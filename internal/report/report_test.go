@@ -196,24 +196,24 @@ func TestRevision(t *testing.T) {
 		{"", "1234567890", "12345678"},
 		{"refs/heads/main", "123", "main@123"},
 	} {
-		if got := Revision(tc.ref, tc.commit); got != tc.want {
+		if got := pipeline.Revision(tc.ref, tc.commit); got != tc.want {
 			t.Errorf("%s at %s: %q, want %q", tc.ref, tc.commit, got, tc.want)
 		}
 	}
 }
 
 func TestShorten(t *testing.T) {
-	fits := strings.Repeat("a", maxMessage)
-	if shorten(fits) != fits {
+	fits := strings.Repeat("a", object.MaxText)
+	if object.Shorten(fits) != fits {
 		t.Error("what fits is cut")
 	}
-	if got := shorten("a\xffb"); got != "a?b" {
+	if got := object.Shorten("a\xffb"); got != "a?b" {
 		t.Errorf("%q: the API takes only UTF-8", got)
 	}
 	for pad := range 4 {
-		long := strings.Repeat("a", pad) + strings.Repeat("😀", maxMessage)
-		got := shorten(long)
-		if len(got) > maxMessage || len(got) < maxMessage-6 || !utf8.ValidString(got) || !strings.HasSuffix(got, "😀…") {
+		long := strings.Repeat("a", pad) + strings.Repeat("😀", object.MaxText)
+		got := object.Shorten(long)
+		if len(got) > object.MaxText || len(got) < object.MaxText-6 || !utf8.ValidString(got) || !strings.HasSuffix(got, "😀…") {
 			t.Errorf("%d bytes, ending in %q", len(got), got[len(got)-8:])
 		}
 	}
@@ -239,7 +239,7 @@ func TestEverythingIsBounded(t *testing.T) {
 		texts = append(texts, c.Message)
 	}
 	for i, text := range texts {
-		if len(text) > maxMessage {
+		if len(text) > object.MaxText {
 			t.Errorf("text %d has %d bytes", i, len(text))
 		}
 	}
@@ -306,7 +306,7 @@ func TestEvent(t *testing.T) {
 		}
 	}
 	long := &pipeline.Outcome{Err: failure, Reason: "X", Message: strings.Repeat("x", 1<<16)}
-	if _, m, _ := Event(long); len(m) > maxMessage {
+	if _, m, _ := Event(long); len(m) > object.MaxText {
 		t.Errorf("%d bytes: the API takes 1024", len(m))
 	}
 }
