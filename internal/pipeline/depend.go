@@ -71,7 +71,7 @@ func (r *run) waitFor(v depend.Verdict, state v1alpha1.State, reason string) boo
 	return r.stop(state, reason, "%s", v.Message)
 }
 
-// hasWork tells whether the plan has anything to do.
+// hasWork tells whether there is anything to do, or a hook to run.
 func (r *run) hasWork() bool {
-	return slices.ContainsFunc(r.plan.Steps, func(s plan.Step) bool { return s.Applies() || s.Action == plan.Delete })
+	return len(r.desired.hooks) > 0 || slices.ContainsFunc(r.plan.Steps, func(s plan.Step) bool { return s.Applies() || s.Action == plan.Delete })
 }
