@@ -151,7 +151,7 @@ func TestDependsRestart(t *testing.T) {
 	began = now()
 	w.run()
 	w.quiet()
-	if writes := w.writes(began); len(writes) > 0 {
+	if writes := about(w.writes(began), " web"); len(writes) > 0 {
 		t.Errorf("after a restart it wrote %v", writes)
 	}
 	if w.find(ns, "web").Data["value"] != "1" {

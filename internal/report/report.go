@@ -82,7 +82,7 @@ const maxWaits = 8
 func waitsFor(out *pipeline.Outcome, old []v1alpha1.WaitsFor, now metav1.Time) []v1alpha1.WaitsFor {
 	var list []v1alpha1.WaitsFor
 	for _, w := range out.WaitsFor[:min(len(out.WaitsFor), maxWaits)] {
-		w.Message, w.Since = object.Shorten(w.Message), &now
+		w.Message, w.Since = object.Shorten(w.Message), now.DeepCopy()
 		for i := range old {
 			if old[i].App == w.App && old[i].Since != nil {
 				w.Since = old[i].Since.DeepCopy()
