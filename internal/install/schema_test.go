@@ -44,6 +44,9 @@ var (
 		"spec.render.helm.apiVersions":         "v1",
 		"spec.render.helm.valuesFiles":         map[string]any{"path": "p"},
 		"spec.render.helm.valuesFrom":          map[string]any{"kind": "Secret", "name": "n"},
+		"spec.dependsOn":                       map[string]any{"name": "n"},
+		"spec.allowedDependents":               "n",
+		"status.waitsFor":                      map[string]any{"app": "n/n"},
 		"spec.sources":                         map[string]any{"name": "n", "repo": "https://example.com/x.git"},
 		"spec.render.patches":                  map[string]any{"patch": "p"},
 		"spec.render.replicas":                 map[string]any{"name": "n", "count": int64(1)},
@@ -135,7 +138,10 @@ func constraints(t *testing.T, kind string, path []string, s *apiextv1.JSONSchem
 	if len(s.Enum) > 0 {
 		add("enum", "Nonsense", "supported values: ")
 	}
-	if s.Pattern != "" || s.MinItems != nil || s.MultipleOf != nil || s.UniqueItems || s.Format != "" && s.Format != "date-time" && s.Format != "int32" && s.Format != "int64" {
+	if s.Pattern != "" {
+		add("pattern", "-Not a name", "should match '%s'", s.Pattern)
+	}
+	if s.MinItems != nil || s.MultipleOf != nil || s.UniqueItems || s.Format != "" && s.Format != "date-time" && s.Format != "int32" && s.Format != "int64" {
 		t.Errorf("%s %v has a bound that this test does not know", kind, path)
 	}
 	if s.MaxProperties != nil {
