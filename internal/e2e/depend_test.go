@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"strings"
@@ -13,6 +14,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"abide.dev/abide/api/v1alpha1"
+	"abide.dev/abide/internal/cli"
 )
 
 // gate is the label of a node that the Pods of a Deployment wait for.
@@ -71,6 +73,17 @@ func (w *world) change(app *v1alpha1.App, change func(*v1alpha1.App)) {
 	must(w.t, w.client.Patch(w.t.Context(), now, client.MergeFrom(base)))
 }
 
+// why is what abide why says of an App.
+func (w *world) why(app *v1alpha1.App) string {
+	w.t.Helper()
+	var out, errs bytes.Buffer
+	args := []string{"abide", "why", app.Name, "-n", app.Namespace, "--kubeconfig", w.kubeconfig}
+	if code := cli.Main(args, cli.Streams{Out: &out, Err: &errs}); code != 0 {
+		w.t.Fatalf("abide why ended with %d: %s", code, errs.String())
+	}
+	return out.String()
+}
+
 // TestDependsOn: an App comes after those that it depends on, when it is made and
 // at each commit that changes both; what somebody changes meanwhile is put back.
 func TestDependsOn(t *testing.T) {
@@ -113,11 +126,20 @@ func TestDependsOn(t *testing.T) {
 	if api, web := w.find(ns, "api"), w.find(ns, "web"); api.Data["value"] != "1" || web.Data["value"] != "1" {
 		t.Errorf("before the dependency is healthy, what depends on it became %v and %v", api.Data, web.Data)
 	}
+	says := w.why(web)
+	for _, part := range []string{"web waits for api (since ", "), which waits for db (since ", "), whose Deployment db is progressing (since ", "kubectl describe deployment.apps db -n " + ns} {
+		if !strings.Contains(says, part) {
+			t.Errorf("abide why says %q, without %q", says, part)
+		}
+	}
 	w.open("two")
 	for _, app := range []*v1alpha1.App{db, api, web} {
 		w.ready(app, commit)
 	}
 	w.has(ns, "web", "2")
+	if says := w.why(web); !strings.HasPrefix(says, "web waits for nothing") {
+		t.Errorf("abide why says %q", says)
+	}
 
 	// A dependency that the commit does not touch stands at it without a run.
 	w.repo.Write(map[string]string{"web/c.yaml": configMap("web", "3")})
