@@ -35,7 +35,7 @@ func hookAt(phase string) map[string]string { return map[string]string{v1alpha1.
 
 // waved is the manifest of a ConfigMap in a wave.
 func waved(name, value, wave string) string {
-	return annotated(name, value, v1alpha1.AnnotationWave, wave)
+	return annotated(name, value, v1alpha1.AnnotationWave, `"`+wave+`"`)
 }
 
 // unplaced is a Deployment whose Pods never find a node, unless it is mended.
@@ -183,7 +183,7 @@ func TestWaves(t *testing.T) {
 	w.repo.Write(map[string]string{
 		"app/1.yaml": waved("first", "1", "-1"),
 		"app/2.yaml": unplaced("web", false),
-		"app/3.yaml": annotated("last", "1", "argocd.argoproj.io/sync-wave", "5"),
+		"app/3.yaml": annotated("last", "1", "argocd.argoproj.io/sync-wave", `"5"`),
 	})
 	w.repo.Commit("one")
 	w.run()
@@ -364,4 +364,37 @@ func TestDeletionHooks(t *testing.T) {
 		}
 		return nil
 	})
+}
+
+// TestHangingRequest: what an admission webhook, or whatever is between, does not
+// answer holds up nothing that can be had without it: a newer commit, and a
+// person's wish, begin at once.
+func TestHangingRequest(t *testing.T) {
+	w := newWorld(t)
+	hold := newStuck("hangs")
+	w.kubeconfig = w.behind(hold.wrap)
+	ns := w.sandbox.Namespace(t)
+	w.repo.Write(map[string]string{"app/1.yaml": configMap("hangs", "1")})
+	w.repo.Commit("one")
+	w.run()
+	app := w.app("app", "app", ns)
+	<-hold.arrived
+	w.repo.Write(map[string]string{"app/1.yaml": configMap("answers", "2")})
+	commit := w.push(app, "two")
+	w.ready(app, commit) // nobody has let the first one go
+	w.has(ns, "answers", "2")
+	if w.find(ns, "hangs") != nil {
+		t.Error("what nobody wants any more was applied")
+	}
+
+	hold.arrived = make(chan struct{})
+	hold.armed.Store(true)
+	w.repo.Write(map[string]string{"app/2.yaml": configMap("hangs", "3")})
+	w.push(app, "three")
+	<-hold.arrived
+	w.delete(app)
+	w.gone(&v1alpha1.App{}, w.own, "app")
+	if w.find(ns, "answers") != nil {
+		t.Error("it was not removed")
+	}
 }

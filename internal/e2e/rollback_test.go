@@ -48,7 +48,6 @@ func TestPin(t *testing.T) {
 	w.outcome(app, 1, v1alpha1.OutcomeSucceeded)
 	w.repo.Write(map[string]string{"app/a.yaml": configMap("a", "2"), "app/b.yaml": configMap("b", "2")})
 	w.ready(app, w.push(app, "two"))
-	w.outcome(app, 2, v1alpha1.OutcomeSucceeded)
 
 	down.Store(true)
 	w.pin(app, 1)
@@ -92,7 +91,7 @@ func TestUnpin(t *testing.T) {
 	w.outcome(app, 1, v1alpha1.OutcomeSucceeded)
 	w.repo.Write(map[string]string{"app/a.yaml": configMap("a", "2")})
 	two := w.push(app, "two")
-	w.outcome(app, 2, v1alpha1.OutcomeSucceeded)
+	w.ready(app, two)
 	p := w.pin(app, 1)
 	w.has(ns, "a", "1")
 	w.delete(p)

@@ -41,7 +41,6 @@ import (
 	"abide.dev/abide/internal/object"
 	"abide.dev/abide/internal/observe"
 	"abide.dev/abide/internal/pipeline"
-	"abide.dev/abide/internal/plan"
 	"abide.dev/abide/internal/release"
 	"abide.dev/abide/internal/render"
 	"abide.dev/abide/internal/slots"
@@ -285,6 +284,7 @@ func wire(ctx context.Context, o Options, mgr manager.Manager, at stores, kube *
 		Now:         time.Now,
 		Log:         o.Log,
 	}
+	waker.Woken = func(app object.App) { pipe.Interrupt(app, false) }
 	apps.Client, apps.Pipeline, apps.Sources, apps.Claims = mgr.GetClient(), pipe, all, judged
 	apps.Repositories, apps.Values, apps.Refs, apps.Remotes = repositories, values, refs, remotes
 	apps.Depends = controller.NewDepends(waker.Wake)
@@ -292,9 +292,7 @@ func wire(ctx context.Context, o Options, mgr manager.Manager, at stores, kube *
 	apps.Turns = slots.New(concurrentApps, heldUpAfter)
 	apps.Events, apps.Now, apps.Log, apps.Observed = recorder, time.Now, o.Log, o.Outcome
 	apps.Prepare = func(ctx context.Context) error {
-		key, err := release.Key(ctx, mgr.GetClient(), o.Namespace)
-		pipe.Redactor = plan.NewRedactor(key)
-		return errors.Join(err,
+		return errors.Join(
 			kube.Kinds.Refresh(ctx, time.Time{}), inventories.Load(ctx), releases.Load(ctx), refs.Load(ctx))
 	}
 	repos := &controller.RepositoryStatus{

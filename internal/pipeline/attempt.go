@@ -3,7 +3,6 @@ package pipeline
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -44,7 +43,8 @@ func (r *run) attempt(ctx context.Context) bool {
 	if r.works(last) {
 		r.release = r.newRelease(last)
 	}
-	return r.discard(ctx, superseded)
+	// What hooks of the newest release ran as is left for people to look at.
+	return r.release == nil && superseded == nil || r.discard(ctx, superseded)
 }
 
 // proceed goes on with a release that an earlier run began.
@@ -71,8 +71,8 @@ func (r *run) last(ctx context.Context) (*v1alpha1.ReleaseSpec, error) {
 	if !ok {
 		return nil, nil
 	}
-	if note.Outcome == v1alpha1.OutcomeSucceeded && len(r.out.Healed) == 0 {
-		return &v1alpha1.ReleaseSpec{App: r.id.Name, AppUID: note.UID, Number: note.Number, DesiredHash: note.Hash, Outcome: note.Outcome, Trigger: note.Trigger}, nil
+	if note.Outcome == v1alpha1.OutcomeSucceeded && len(r.out.Healed) == 0 && !r.deleting {
+		return &v1alpha1.ReleaseSpec{App: r.id.Name, AppUID: note.UID, Number: note.Number, DesiredHash: note.Hash, Outcome: note.Outcome, Manifests: note.Manifests}, nil
 	}
 	rel, err := r.Releases.Read(ctx, r.id, note.Number)
 	if err != nil {
@@ -466,6 +466,3 @@ func (r *run) reject() {
 		Plan:    v1alpha1.ReleasePlan{Digest: s.Plan.Digest, Create: s.Plan.Create, Update: s.Plan.Update, Adopt: s.Plan.Adopt, Delete: s.Plan.Delete},
 	})
 }
-
-// ErrNotKept says that what a release rendered is no longer kept.
-var ErrNotKept = errors.New("its manifests are no longer kept")

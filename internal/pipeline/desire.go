@@ -143,7 +143,11 @@ func (r *run) fromGit(ctx context.Context) bool {
 			return r.want(d)
 		}
 	}
-	d, err := r.desire(ctx, tree)
+	asking, done := r.interruptible(ctx, func(ctx context.Context) bool { return r.outdated(ctx, at, tree) })
+	d, err := r.desire(asking, tree)
+	if done() && err != nil {
+		return r.interrupted()
+	}
 	if coming := r.need(ctx, &err); coming {
 		return r.pass(ReasonFetching, "fetching what its kustomizations name")
 	}

@@ -177,10 +177,19 @@ func (r *run) applyStage(ctx context.Context, wave int, stage object.Stage, obje
 	if len(items) == 0 {
 		return true
 	}
-	if r.superseded(ctx) {
-		return r.pass(ReasonSuperseded, "a newer commit has arrived")
+	asking, done := r.interruptible(ctx, r.superseded)
+	ok := !r.superseded(ctx) || r.pass(ReasonSuperseded, "a newer commit has arrived")
+	ok = ok && r.carryOutStage(ctx, asking, items, objects)
+	if done() && !ok {
+		return r.interrupted()
 	}
-	dry, ok := r.dryRun(ctx, items, objects)
+	return ok
+}
+
+// carryOutStage validates, writes down and applies the objects of a stage. asking
+// ends when something newer is wanted.
+func (r *run) carryOutStage(ctx, asking context.Context, items []apply.Item, objects map[object.Key]*desired.Object) bool {
+	dry, ok := r.dryRun(asking, items, objects)
 	if !ok {
 		return false
 	}
@@ -190,7 +199,7 @@ func (r *run) applyStage(ctx context.Context, wave int, stage object.Stage, obje
 	for i := range dry {
 		items[i] = dry[i].Item
 	}
-	return r.check(r.carryOut(ctx, items[:len(dry)]), objects, "the server refuses")
+	return r.check(r.carryOut(asking, items[:len(dry)]), objects, "the server refuses")
 }
 
 // item addresses the object of a step; ok is false if the API server does not

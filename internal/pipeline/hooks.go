@@ -194,18 +194,23 @@ func (r *run) createHooks(ctx context.Context, p object.Phase, hooks []hook) boo
 		}
 		items = append(items, it)
 	}
-	return r.createRuns(ctx, items, runs)
+	asking, done := r.interruptible(ctx, r.superseded)
+	ok := r.createRuns(ctx, asking, items, runs)
+	if done() && !ok {
+		return r.interrupted()
+	}
+	return ok
 }
 
 // createRuns creates what hooks run as, after a dry run and with their places in
 // the inventory written.
-func (r *run) createRuns(ctx context.Context, items []apply.Item, runs map[object.Key]*desired.Object) bool {
-	dry := r.Executor.DryRun(ctx, r.client, items)
+func (r *run) createRuns(ctx, asking context.Context, items []apply.Item, runs map[object.Key]*desired.Object) bool {
+	dry := r.Executor.DryRun(asking, r.client, items)
 	if r.needsNamespace(dry) {
 		if err := r.client.CreateNamespace(ctx, r.app.Spec.Target.Namespace); err != nil {
 			return r.fail(ReasonApplyFailed, fmt.Errorf("creating namespace %s: %w", r.app.Spec.Target.Namespace, err))
 		}
-		dry = r.Executor.DryRun(ctx, r.client, items)
+		dry = r.Executor.DryRun(asking, r.client, items)
 	}
 	if !r.check(dry, runs, "the server refuses") {
 		return false
@@ -216,7 +221,7 @@ func (r *run) createRuns(ctx context.Context, items []apply.Item, runs map[objec
 			exist = append(exist, items[i])
 		}
 	}
-	for _, res := range r.Executor.Read(ctx, r.client, exist) {
+	for _, res := range r.Executor.Read(asking, r.client, exist) {
 		if res.Err != nil {
 			return r.fail(ReasonApplyFailed, r.objectError(object.KeyOf(res.Object), res.Err))
 		}
@@ -227,7 +232,7 @@ func (r *run) createRuns(ctx context.Context, items []apply.Item, runs map[objec
 	if err := r.writeAhead(ctx, dry); err != nil {
 		return r.fail(ReasonRecordFailed, err)
 	}
-	return r.check(r.carryOut(ctx, items), runs, "the server refuses") && r.flush(ctx)
+	return r.check(r.carryOut(asking, items), runs, "the server refuses") && r.flush(ctx)
 }
 
 // lookAtHook finds out how a hook that was started is doing. It returns false if

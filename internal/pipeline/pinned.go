@@ -2,6 +2,7 @@ package pipeline
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 
@@ -92,7 +93,7 @@ func (r *run) released(ctx context.Context, number int64) (*desiredState, v1alph
 		return nil, v1alpha1.SourceStatus{}, err
 	}
 	if len(rel.Spec.Manifests) == 0 {
-		return nil, rel.Spec.Source, ErrNotKept
+		return nil, rel.Spec.Source, errors.New("its manifests are no longer kept")
 	}
 	d, err := r.keptState(ctx, rel.Spec.Manifests)
 	if err != nil {

@@ -2,6 +2,7 @@ package pipeline
 
 import (
 	"context"
+	"errors"
 	"slices"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -26,6 +27,9 @@ func (r *run) record(ctx context.Context) bool {
 	if r.release != nil {
 		r.mem.release = r.release
 	}
+	if len(r.mem.unwritten) == 0 {
+		return true
+	}
 	for len(r.mem.unwritten) > 0 {
 		rel := r.mem.unwritten[0]
 		if rel == r.release && rel.Manifests == nil && !r.deleting {
@@ -34,6 +38,9 @@ func (r *run) record(ctx context.Context) bool {
 			}
 		}
 		if err := r.Releases.Write(ctx, r.id, rel); err != nil {
+			if taken := (*release.TakenError)(nil); errors.As(err, &taken) {
+				rel.Number = r.nextNumber(rel)
+			}
 			return r.unrecorded(err)
 		}
 		r.mem.unwritten = r.mem.unwritten[1:]
@@ -105,7 +112,11 @@ func (r *run) changes(ctx context.Context, rel *v1alpha1.ReleaseSpec, after map[
 	if !ok || len(note.Manifests) == 0 || rel.Plan.Update == 0 {
 		return
 	}
-	objects, _, err := r.Releases.Manifests(ctx, note.Manifests)
+	secret, err := r.Releases.Secret(ctx)
+	var objects []*unstructured.Unstructured
+	if err == nil {
+		objects, _, err = r.Releases.Manifests(ctx, note.Manifests)
+	}
 	if err != nil {
 		r.Log.Info("what a release changes can't be told field by field", "app", r.id.String(), "release", rel.Number, "error", err)
 		return
@@ -121,7 +132,7 @@ func (r *run) changes(ctx context.Context, rel *v1alpha1.ReleaseSpec, after map[
 	for i := range rel.Plan.Objects {
 		o := &rel.Plan.Objects[i]
 		if b, a := before[o.Object], now[o.Object]; a != nil && b != nil {
-			fields, total := release.Changes(b, a, r.Redactor)
+			fields, total := release.Changes(b, a, secret)
 			o.Fields, o.FieldCount = fields, int32(total)
 		}
 	}
@@ -134,17 +145,18 @@ func (r *run) recordHeals(ctx context.Context) {
 	}
 	rel := r.release
 	if rel == nil {
-		last, err := r.last(ctx)
-		if err != nil || last == nil {
-			return
-		}
-		rel = last
+		rel, _ = r.last(ctx)
+	}
+	secret, err := r.Releases.Secret(ctx)
+	if err != nil || rel == nil {
+		r.Log.Warn("a heal could not be noted in the record of the release", "app", r.id.String(), "error", err)
+		return
 	}
 	now := metav1.NewMicroTime(r.Now())
 	for i := range r.out.Healed {
 		h := &r.out.Healed[i]
 		rec := v1alpha1.HealRecord{At: now, Object: h.Key.String(), By: object.Shorten(h.By)}
-		rec.Fields, _ = release.Changes(h.Before, h.After, r.Redactor)
+		rec.Fields, _ = release.Changes(h.Before, h.After, secret)
 		rel.Heals = append(rel.Heals, rec)
 		rel.HealCount++
 	}

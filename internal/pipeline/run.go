@@ -37,8 +37,6 @@ type Pipeline struct {
 	Inventories *store.Inventories
 	Claims      *claims.Claims
 	Releases    *release.Store
-	// Redactor shows values of Secrets in records.
-	Redactor plan.Redactor
 	// Namespace is abide's own: its Apps act as the controller itself.
 	Namespace string
 	Now       func() time.Time
@@ -46,6 +44,8 @@ type Pipeline struct {
 
 	mu       sync.Mutex
 	memories map[object.App]*memory
+	// interruptions are those of runs that wait for an answer.
+	interruptions map[object.App]interruption
 }
 
 // run is one run of one App.

@@ -47,7 +47,7 @@ func (a At) without(dropped []render.Remote) At {
 // Head is where what an App follows stands: the last good state.
 type Head struct {
 	At
-	Ref    string // full name, or the commit if that is pinned
+	Ref string // full name, or the commit if that is pinned
 	// Author and Committer are Name <email>.
 	Author, Committer string
 	// Date is the author's date.
@@ -104,9 +104,9 @@ func (e *MovedError) Error() string {
 
 // Input is what a run depends on beside what it looks up.
 type Input struct {
-	App       *v1alpha1.App
-	Pause     *v1alpha1.Pause // nil unless the App is paused
-	Pin       *v1alpha1.Pin   // nil unless somebody holds the App at a release
+	App   *v1alpha1.App
+	Pause *v1alpha1.Pause // nil unless the App is paused
+	Pin   *v1alpha1.Pin   // nil unless somebody holds the App at a release
 	// Manual: a person has just asked for a sync.
 	Manual    bool
 	Approvals []v1alpha1.Approval

@@ -2,8 +2,11 @@ package release
 
 import (
 	"context"
-	"crypto/rand"
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/hex"
 	"fmt"
+	"io"
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -11,30 +14,67 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 )
 
-// KeySecret is the name of the Secret, in abide's own namespace, with the key
-// under which records show values of Secrets. Whoever has it could find out by
-// trying whether a value is what he thinks it is.
-const KeySecret = "abide-redaction-key"
+const (
+	// KeySecret is the name of the Secret with the key of names and hashes.
+	KeySecret = "abide-release-key"
+	keyField  = "key"
+	keySize   = 32
+)
 
-// Key reads the key under which records show values of Secrets, and makes one if
-// there is none.
-func Key(ctx context.Context, c client.Client, namespace string) ([]byte, error) {
-	s := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: KeySecret}}
-	err := c.Get(ctx, client.ObjectKeyFromObject(s), s)
-	if apierrors.IsNotFound(err) {
-		key := make([]byte, 32)
-		rand.Read(key) // never fails
-		s.Data = map[string][]byte{"key": key}
-		s.Immutable = new(true)
-		if err = c.Create(ctx, s); apierrors.IsAlreadyExists(err) {
-			err = c.Get(ctx, client.ObjectKeyFromObject(s), s)
-		}
-	}
+// Secret returns a function that stands in for values of Secrets: a short hash
+// under the key of this cluster, which is made if there is none. Equal values
+// have equal hashes, in every release.
+func (s *Store) Secret(ctx context.Context) (func(value string) string, error) {
+	key, err := s.haveKey(ctx)
 	if err != nil {
-		return nil, fmt.Errorf("the key for values of Secrets in records (Secret %s/%s): %w", namespace, KeySecret, err)
+		return nil, err
 	}
-	if len(s.Data["key"]) < 16 {
-		return nil, fmt.Errorf("Secret %s/%s has no key: delete it, and abide makes a new one", namespace, KeySecret)
+	return func(value string) string {
+		m := hmac.New(sha256.New, key)
+		m.Write([]byte("value\x00" + value))
+		return "<secret " + hex.EncodeToString(m.Sum(nil)[:6]) + ">"
+	}, nil
+}
+
+// haveKey returns the key, and makes it if there is none.
+func (s *Store) haveKey(ctx context.Context) ([]byte, error) {
+	key, err := s.readKey(ctx)
+	if !apierrors.IsNotFound(err) {
+		return key, err
 	}
-	return s.Data["key"], nil
+	key = make([]byte, keySize)
+	if _, err := io.ReadFull(s.random, key); err != nil {
+		return nil, fmt.Errorf("reading randomness: %w", err)
+	}
+	err = s.client.Create(ctx, &corev1.Secret{
+		ObjectMeta: metav1.ObjectMeta{Namespace: s.namespace, Name: KeySecret},
+		Data:       map[string][]byte{keyField: key},
+	})
+	if err != nil && !apierrors.IsAlreadyExists(err) {
+		return nil, fmt.Errorf("creating the key of releases, Secret %s/%s: %w", s.namespace, KeySecret, err)
+	}
+	// What is stored counts, also if another one was faster.
+	return s.readKey(ctx)
+}
+
+// readKey reads the key, once; the error is that of the API if it is not there.
+func (s *Store) readKey(ctx context.Context) ([]byte, error) {
+	s.mu.Lock()
+	key := s.key
+	s.mu.Unlock()
+	if key != nil {
+		return key, nil
+	}
+	var secret corev1.Secret
+	if err := s.client.Get(ctx, client.ObjectKey{Namespace: s.namespace, Name: KeySecret}, &secret); err != nil {
+		return nil, fmt.Errorf("reading the key of releases, Secret %s/%s: %w", s.namespace, KeySecret, err)
+	}
+	key = secret.Data[keyField]
+	if len(key) != keySize {
+		return nil, &KeyError{Secret: s.namespace + "/" + KeySecret, Why: fmt.Sprintf("has no key of %d bytes under %q", keySize, keyField)}
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.key = key
+	return key, nil
 }

@@ -116,7 +116,7 @@ func TestConditions(t *testing.T) {
 
 func inSync() *pipeline.Outcome {
 	return &pipeline.Outcome{
-		State: v1alpha1.StateInSync, Reason: "InSync", Message: "as Git says", Desired: "hash1", Complete: true, Renderer: "kustomize",
+		State: v1alpha1.StateInSync, Reason: "InSync", Message: "as Git says", Desired: "hash1", Brought: "hash1", Complete: true, Renderer: "kustomize",
 		Head: pipeline.Head{At: pipeline.At{Commit: "1111111111"}, Ref: "refs/heads/main", Author: "A <a@example.com>", Subject: "one", Date: now.Time},
 	}
 }
@@ -180,7 +180,7 @@ func TestSource(t *testing.T) {
 		t.Errorf("%q was applied in full, and has not been", s.AppliedHash)
 	}
 	unknown := inSync()
-	unknown.Head, unknown.Desired, unknown.Renderer = same.Head, "", ""
+	unknown.Head, unknown.Desired, unknown.Brought, unknown.Renderer = same.Head, "", "", ""
 	s = Status(web, first, unknown, sum, later)
 	if diff := cmp.Diff(first.Source, s.Source); diff != "" || s.DesiredHash != "hash1" || s.AppliedHash != "hash1" {
 		t.Errorf("a run that does not know what is desired says so: %s", diff)
