@@ -2,7 +2,6 @@ package controller
 
 import (
 	"context"
-	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -30,6 +29,7 @@ type Depends struct {
 
 	mu    sync.Mutex
 	graph depend.Graph
+	facts map[object.App]depend.Facts
 	// told is the commit that the status of each App speaks for.
 	told map[object.App]string
 	// waiting are the Apps that wait, by what they wait for.
@@ -45,6 +45,8 @@ type Depends struct {
 type wait struct {
 	on  []object.App
 	ref refKey // that it follows
+	// conditional: it waits for a condition besides, which could be about anything.
+	conditional bool
 }
 
 // conditions are those of one App's dependencies, compiled.
@@ -59,6 +61,7 @@ type conditions struct {
 func NewDepends(wake func(object.App)) *Depends {
 	return &Depends{
 		wake:       wake,
+		facts:      map[object.App]depend.Facts{},
 		told:       map[object.App]string{},
 		waiting:    map[object.App]map[object.App]bool{},
 		waits:      map[object.App]wait{},
@@ -84,22 +87,27 @@ func (d *Depends) Handler() handler.EventHandler {
 	}
 }
 
-// Put takes over an App as it is now.
+// Put takes over an App as it is now. A status that says of a rollout how far it is
+// wakes nobody before it says that it is over.
 func (d *Depends) Put(app *v1alpha1.App) {
+	id, now := depend.ID(app), depend.FactsOf(app)
 	d.mu.Lock()
 	d.graph.Put(app)
-	d.unlockAndWake(depend.ID(app))
+	then, known := d.facts[id]
+	d.facts[id] = now
+	d.unlockAndWake(id, !known || then != now)
 }
 
 // Delete takes out an App that does not exist any more.
 func (d *Depends) Delete(id object.App) {
 	d.mu.Lock()
 	d.graph.Delete(id)
+	delete(d.facts, id)
 	delete(d.told, id)
 	delete(d.warned, id)
 	delete(d.conditions, id)
 	d.done(id)
-	d.unlockAndWake(id)
+	d.unlockAndWake(id, true)
 }
 
 // Told says that the status of an App speaks for a commit.
@@ -110,7 +118,7 @@ func (d *Depends) Told(id object.App, commit string) {
 		return
 	}
 	d.told[id] = commit
-	d.unlockAndWake(id)
+	d.unlockAndWake(id, true)
 }
 
 // Judged says that a ref has been judged further: those wait in vain that wait at
@@ -129,9 +137,15 @@ func (d *Depends) Judged(k refKey) {
 	}
 }
 
-// unlockAndWake releases the lock and wakes those that wait for an App.
-func (d *Depends) unlockAndWake(id object.App) {
-	wake := slices.Collect(maps.Keys(d.waiting[id]))
+// unlockAndWake releases the lock and wakes those that wait for an App: all, or
+// those alone that have a condition.
+func (d *Depends) unlockAndWake(id object.App, all bool) {
+	var wake []object.App
+	for w := range d.waiting[id] {
+		if all || d.waits[w].conditional {
+			wake = append(wake, w)
+		}
+	}
 	d.mu.Unlock()
 	for _, w := range wake {
 		d.wake(w)
@@ -140,15 +154,15 @@ func (d *Depends) unlockAndWake(id object.App) {
 
 // wait has an App woken at every change of others, until it is done. It is called
 // before these are looked at: what changes meanwhile is then not missed.
-func (d *Depends) wait(id object.App, ref refKey, on []object.App) {
+func (d *Depends) wait(id object.App, w wait) {
 	d.done(id)
-	for _, o := range on {
+	for _, o := range w.on {
 		if d.waiting[o] == nil {
 			d.waiting[o] = map[object.App]bool{}
 		}
 		d.waiting[o][id] = true
 	}
-	d.waits[id] = wait{on, ref}
+	d.waits[id] = w
 }
 
 func (d *Depends) done(id object.App) {
@@ -216,7 +230,7 @@ func (r *dependencies) Check() error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if c := d.graph.Cycle(r.id); c != nil {
-		d.wait(r.id, refKey{}, slices.DeleteFunc(slices.Clone(c.Apps), func(a object.App) bool { return a == r.id }))
+		d.wait(r.id, wait{on: slices.DeleteFunc(slices.Clone(c.Apps), func(a object.App) bool { return a == r.id })})
 		return c
 	}
 	return nil
@@ -225,13 +239,14 @@ func (r *dependencies) Check() error {
 // Waits implements [pipeline.Dependencies].
 func (r *dependencies) Waits(ctx context.Context, commit, since string) depend.Verdict {
 	list, _ := r.Depends.compiled(r.app) // Check has seen the error
-	on := make([]object.App, len(r.app.Spec.DependsOn))
-	for i := range on {
-		on[i] = depend.Of(&r.app.Spec.DependsOn[i], r.app.Namespace)
+	on := wait{on: make([]object.App, len(r.app.Spec.DependsOn)), ref: refKeyOf(r.app)}
+	for i := range on.on {
+		on.on[i] = depend.Of(&r.app.Spec.DependsOn[i], r.app.Namespace)
+		on.conditional = on.conditional || r.app.Spec.DependsOn[i].Condition != ""
 	}
 	d := r.Depends
 	d.mu.Lock()
-	d.wait(r.id, refKeyOf(r.app), on)
+	d.wait(r.id, on)
 	d.mu.Unlock()
 	view := depend.View{App: func(id object.App) *v1alpha1.App { return r.current(ctx, id) }, Stand: r.stand}
 	v := depend.Waits(depend.Wish{App: r.app, Commit: commit, Since: since, Conditions: list}, view)
@@ -246,7 +261,7 @@ func (r *dependencies) Dependents() depend.Verdict {
 	d := r.Depends
 	d.mu.Lock()
 	leaving, staying := d.graph.Leaving(r.id), d.graph.Staying(r.id)
-	d.wait(r.id, refKey{}, leaving)
+	d.wait(r.id, wait{on: leaving})
 	warn := len(staying) > 0 && !d.warned[r.id]
 	if warn {
 		d.warned[r.id] = true

@@ -44,16 +44,25 @@ func TestDependsWakes(t *testing.T) {
 		d.Put(app)
 	}
 	w.expect(t, "nobody waits")
-	d.wait(idOf("web"), main, []object.App{idOf("db"), idOf("queue")})
-	d.wait(idOf("job"), refKey{}, []object.App{idOf("queue")})
+	d.wait(idOf("web"), wait{on: []object.App{idOf("db"), idOf("queue")}, ref: main})
+	d.wait(idOf("job"), wait{on: []object.App{idOf("queue")}, conditional: true})
 
 	h := d.Handler()
-	h.Update(t.Context(), event.UpdateEvent{ObjectOld: appOn("db"), ObjectNew: appOn("db")}, nil)
+	changed := func(name string, change func(*v1alpha1.App)) {
+		now := appOn(name)
+		change(now)
+		h.Update(t.Context(), event.UpdateEvent{ObjectOld: appOn(name), ObjectNew: now}, nil)
+	}
+	changed("db", func(a *v1alpha1.App) { a.Status.State = v1alpha1.StateFailed })
 	w.expect(t, "the db changed", "web")
-	h.Create(t.Context(), event.CreateEvent{Object: appOn("queue")}, nil)
-	w.expect(t, "the queue is there", "job", "web")
+	changed("db", func(a *v1alpha1.App) { a.Status.State, a.Status.Objects.Healthy = v1alpha1.StateFailed, 3 })
+	w.expect(t, "the db changed in what decides nothing")
+	changed("queue", func(a *v1alpha1.App) { a.Labels = map[string]string{"a": "b"} })
+	w.expect(t, "only a condition could be about it", "job")
 	h.Delete(t.Context(), event.DeleteEvent{Object: appOn("queue")}, nil)
 	w.expect(t, "the queue is gone", "job", "web")
+	h.Create(t.Context(), event.CreateEvent{Object: appOn("queue")}, nil)
+	w.expect(t, "the queue is there", "job", "web")
 	d.Put(appOn("idle", "db"))
 	w.expect(t, "one that nobody waits for changed")
 
@@ -67,7 +76,7 @@ func TestDependsWakes(t *testing.T) {
 	d.Judged(refKey{"https://example.com/x", "branch old"})
 	w.expect(t, "another ref was judged")
 
-	d.wait(idOf("web"), main, []object.App{idOf("queue")})
+	d.wait(idOf("web"), wait{on: []object.App{idOf("queue")}, ref: main})
 	d.Put(appOn("db"))
 	w.expect(t, "it waits for the db no longer")
 	d.Done(idOf("web"))
@@ -119,11 +128,13 @@ func TestDependsOfARun(t *testing.T) {
 	if err := r.Check(); err == nil {
 		t.Error("a circle passes")
 	}
-	a.Depends.Put(appOn("db"))
+	repaired := appOn("db")
+	repaired.Generation++
+	a.Depends.Put(repaired)
 	w.expect(t, "the other of a circle changed", "web")
 	if r := a.depends(idOf("web"), appOn("web", "db")); r.Check() != nil {
 		t.Error("there is no circle any more")
 	}
-	a.Depends.Put(appOn("db"))
+	a.Depends.Delete(idOf("db"))
 	w.expect(t, "nobody waits")
 }

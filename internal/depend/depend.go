@@ -39,6 +39,7 @@ import (
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
 
 	"abide.dev/abide/api/v1alpha1"
 	"abide.dev/abide/internal/health"
@@ -180,7 +181,7 @@ func missing(w Wish, self Stand, v View, id object.App, c *health.Condition) (wh
 	case d.Status.ObservedGeneration != d.Generation:
 		return "has not been looked at as it now is", true
 	case !ready(d):
-		return Unready(d), false
+		return unready(d), false
 	}
 	if s := v.Stand(d); self.follows(s) {
 		if d.Status.Pinned != nil {
@@ -236,10 +237,10 @@ func ready(app *v1alpha1.App) bool {
 
 const pinned = "is held at a release, and not as Git says"
 
-// Unready says, after "which", how an App is that is not ready. It says it in few
+// unready says, after "which", how an App is that is not ready. It says it in few
 // words, which change seldom: each of them is a write of the status of those that
 // wait.
-func Unready(app *v1alpha1.App) string {
+func unready(app *v1alpha1.App) string {
 	s := &app.Status
 	switch s.State {
 	case v1alpha1.StateFailed:
@@ -263,6 +264,29 @@ func Unready(app *v1alpha1.App) string {
 		return "is degraded"
 	}
 	return "is not ready yet"
+}
+
+// Facts are what decides, for those that depend on an App, whether it is far
+// enough, but for commits and conditions: while they are the same, nobody has to
+// ask again.
+type Facts struct {
+	uid                             types.UID
+	generation                      int64
+	deleting, looked, ready, pinned bool
+	how                             string
+}
+
+// FactsOf are those of an App as it is now.
+func FactsOf(app *v1alpha1.App) Facts {
+	f := Facts{
+		uid: app.UID, generation: app.Generation,
+		deleting: app.DeletionTimestamp != nil, looked: app.Status.ObservedGeneration == app.Generation,
+		ready: ready(app), pinned: app.Status.Pinned != nil,
+	}
+	if !f.ready {
+		f.how = unready(app)
+	}
+	return f
 }
 
 func short(commit string) string { return commit[:min(len(commit), 8)] }

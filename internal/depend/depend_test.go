@@ -211,3 +211,36 @@ func TestConditions(t *testing.T) {
 		t.Errorf("the conditions are %v, %v", list, err)
 	}
 }
+
+// Whatever changes what is said of a dependency changes its facts: those that wait
+// are woken by nothing else.
+func TestFacts(t *testing.T) {
+	same := func() *v1alpha1.App {
+		app := named("shop", "db")
+		isReady(app)
+		return app
+	}
+	for _, row := range []struct {
+		why    string
+		change func(*v1alpha1.App)
+		news   bool
+	}{
+		{"nothing", func(*v1alpha1.App) {}, false},
+		{"counts", func(a *v1alpha1.App) { a.Status.Objects.Healthy++ }, false},
+		{"a message", func(a *v1alpha1.App) { a.Status.Conditions[0].Message = "m" }, false},
+		{"labels", func(a *v1alpha1.App) { a.Labels = map[string]string{"a": "b"} }, false},
+		{"another App of that name", func(a *v1alpha1.App) { a.UID = "2" }, true},
+		{"the spec", func(a *v1alpha1.App) { a.Generation++ }, true},
+		{"it is looked at", func(a *v1alpha1.App) { a.Status.ObservedGeneration-- }, true},
+		{"it is being deleted", func(a *v1alpha1.App) { a.DeletionTimestamp = &metav1.Time{} }, true},
+		{"it is held", func(a *v1alpha1.App) { a.Status.Pinned = &v1alpha1.PinnedStatus{} }, true},
+		{"it is not healthy", func(a *v1alpha1.App) { a.Status.Conditions[1].Status = metav1.ConditionFalse }, true},
+		{"it fails", func(a *v1alpha1.App) { synced(v1alpha1.StateFailed, "X")(a, nil) }, true},
+	} {
+		now := same()
+		row.change(now)
+		if news := FactsOf(now) != FactsOf(same()); news != row.news {
+			t.Errorf("%s: it is news: %v", row.why, news)
+		}
+	}
+}

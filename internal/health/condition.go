@@ -42,5 +42,5 @@ func (c *Condition) Holds(of map[string]any) (bool, error) {
 	return holds, nil
 }
 
-// String is the expression.
-func (c *Condition) String() string { return c.expression }
+// String is the expression, on one line of a bounded length.
+func (c *Condition) String() string { return brief(c.expression) }

@@ -96,12 +96,17 @@ func (r *rule) programs() (*programs, error) {
 
 // about says which expression of a rule an error is about.
 func about(field, expression string, err error) error {
+	return fmt.Errorf("%s (%s): %w", field, brief(expression), err)
+}
+
+// brief is an expression on one line of a bounded length.
+func brief(expression string) string {
 	const most = 200
 	text := strings.Join(strings.Fields(expression), " ")
 	if len(text) > most {
 		text = strings.ToValidUTF8(text[:most], "") + "…"
 	}
-	return fmt.Errorf("%s (%s): %w", field, text, err)
+	return text
 }
 
 // compile compiles an expression that must give a type, or one that can't be told

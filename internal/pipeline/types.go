@@ -157,12 +157,13 @@ type Outcome struct {
 
 	Plan    plan.Plan
 	Waiting *v1alpha1.PlanStatus
-	// WaitsFor are the Apps that have to come first; their Since is not set.
-	WaitsFor []v1alpha1.WaitsFor
 	Applied []apply.Result // objects that were changed, in order
 	Deleted []object.Key
 	Healed  []Heal
 	Trouble []Trouble
+
+	// WaitsFor are the Apps that have to come first; their Since is not set.
+	WaitsFor []v1alpha1.WaitsFor
 
 	// Passing: the run waits for something that is usually there within
 	// milliseconds, and that wakes the App: not worth writing down before it has

@@ -314,7 +314,9 @@ func TestEvent(t *testing.T) {
 // Since when an App waits for another one does not change with what that lacks.
 func TestWaitsFor(t *testing.T) {
 	app := &v1alpha1.App{}
-	at := func(minutes int) metav1.Time { return metav1.NewTime(time.Date(2026, 3, 4, 10, minutes, 0, 0, time.UTC)) }
+	at := func(minutes int) metav1.Time {
+		return metav1.NewTime(time.Date(2026, 3, 4, 10, minutes, 0, 0, time.UTC))
+	}
 	waits := func(names ...string) *pipeline.Outcome {
 		out := &pipeline.Outcome{State: v1alpha1.StateWaiting}
 		for _, n := range names {
