@@ -39,6 +39,14 @@ type Depends struct {
 	// that has been said.
 	warned     map[object.App]bool
 	conditions map[object.App]conditions
+	circles    map[object.App]circle
+}
+
+// circle is the one that an App is part of, nil if it is of none, and the version
+// of the graph that it was looked for in.
+type circle struct {
+	version uint64
+	found   *depend.CycleError
 }
 
 // wait is what one App waits for.
@@ -67,6 +75,7 @@ func NewDepends(wake func(object.App)) *Depends {
 		waits:      map[object.App]wait{},
 		warned:     map[object.App]bool{},
 		conditions: map[object.App]conditions{},
+		circles:    map[object.App]circle{},
 	}
 }
 
@@ -106,6 +115,7 @@ func (d *Depends) Delete(id object.App) {
 	delete(d.told, id)
 	delete(d.warned, id)
 	delete(d.conditions, id)
+	delete(d.circles, id)
 	d.done(id)
 	d.unlockAndWake(id, true)
 }
@@ -182,6 +192,16 @@ func (d *Depends) Done(id object.App) {
 	d.done(id)
 }
 
+// circle returns the circle that an App is part of.
+func (d *Depends) circle(id object.App) *depend.CycleError {
+	c, known := d.circles[id]
+	if v := d.graph.Version(); !known || c.version != v {
+		c = circle{v, d.graph.Cycle(id)}
+		d.circles[id] = c
+	}
+	return c.found
+}
+
 // compiled returns the conditions of an App's dependencies.
 func (d *Depends) compiled(app *v1alpha1.App) ([]*health.Condition, error) {
 	id := depend.ID(app)
@@ -229,7 +249,7 @@ func (r *dependencies) Check() error {
 	d := r.Depends
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if c := d.graph.Cycle(r.id); c != nil {
+	if c := d.circle(r.id); c != nil {
 		d.wait(r.id, wait{on: slices.DeleteFunc(slices.Clone(c.Apps), func(a object.App) bool { return a == r.id })})
 		return c
 	}

@@ -16,7 +16,11 @@ type Graph struct {
 	nodes map[object.App]*node
 	// dependents are the Apps that name an App, allowed or not.
 	dependents map[object.App]map[object.App]bool
+	version    uint64
 }
+
+// Version changes whenever the graph does.
+func (g *Graph) Version() uint64 { return g.version }
 
 type node struct {
 	on      []object.App
@@ -31,18 +35,27 @@ func (g *Graph) Put(app *v1alpha1.App) {
 		g.nodes, g.dependents = map[object.App]*node{}, map[object.App]map[object.App]bool{}
 	}
 	id := ID(app)
-	g.Delete(id)
 	n := &node{allowed: slices.Clone(app.Spec.AllowedDependents), leaving: app.DeletionTimestamp != nil}
 	n.owner, _ = object.ParseApp(app.Annotations[v1alpha1.AnnotationOwner])
 	for i := range app.Spec.DependsOn {
-		on := Of(&app.Spec.DependsOn[i], app.Namespace)
-		n.on = append(n.on, on)
+		n.on = append(n.on, Of(&app.Spec.DependsOn[i], app.Namespace))
+	}
+	if old := g.nodes[id]; old != nil && old.equal(n) {
+		return
+	}
+	g.Delete(id)
+	g.version++
+	for _, on := range n.on {
 		if g.dependents[on] == nil {
 			g.dependents[on] = map[object.App]bool{}
 		}
 		g.dependents[on][id] = true
 	}
 	g.nodes[id] = n
+}
+
+func (n *node) equal(o *node) bool {
+	return n.leaving == o.leaving && n.owner == o.owner && slices.Equal(n.on, o.on) && slices.Equal(n.allowed, o.allowed)
 }
 
 // Delete takes out an App that does not exist any more.
@@ -58,6 +71,7 @@ func (g *Graph) Delete(id object.App) {
 		}
 	}
 	delete(g.nodes, id)
+	g.version++
 }
 
 // on are the Apps that an App depends on and may.

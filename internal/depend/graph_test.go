@@ -133,3 +133,32 @@ func TestGraphForgets(t *testing.T) {
 		t.Error("what is gone does not leave")
 	}
 }
+
+// The version tells whether a circle has to be looked for again.
+func TestGraphVersion(t *testing.T) {
+	g := graphOf(named("x", "a", "b"), named("x", "b"))
+	last := g.Version()
+	for _, row := range []struct {
+		why    string
+		change func()
+		news   bool
+	}{
+		{"a status", func() {
+			app := named("x", "a", "b")
+			isReady(app)
+			g.Put(app)
+		}, false},
+		{"a dependency", func() { g.Put(named("x", "b", "a")) }, true},
+		{"who may depend on it", func() { g.Put(allowing(named("x", "b", "a"), "y")) }, true},
+		{"it is being deleted", func() { g.Put(leaving(allowing(named("x", "b", "a"), "y"))) }, true},
+		{"its maker", func() { g.Put(madeBy(named("x", "a", "b"), "x/p")) }, true},
+		{"it is gone", func() { g.Delete(object.App{Namespace: "x", Name: "a"}) }, true},
+		{"it is gone already", func() { g.Delete(object.App{Namespace: "x", Name: "a"}) }, false},
+	} {
+		row.change()
+		if news := g.Version() != last; news != row.news {
+			t.Errorf("%s: the version changed: %v", row.why, news)
+		}
+		last = g.Version()
+	}
+}
