@@ -134,7 +134,7 @@ func Root(name string, s Streams) *cobra.Command {
 		return &exitError{exitUsage, fmt.Errorf("%w; see %s --help", err, c.CommandPath())}
 	})
 	root.AddCommand(
-		newUp(s), newGet(s), newStatus(s), newDiff(s), newSync(s), newWait(s),
+		newUp(s), newGet(s), newStatus(s), newWhy(s), newDiff(s), newSync(s), newWait(s),
 		newApprove(s), newPause(s), newResume(s),
 		newRender(s), newHealth(s), newInstall(s), newUninstall(s), newVersion(s), newController(s),
 	)

@@ -131,6 +131,9 @@ func (f *facts) headline(st style) string {
 		if s.Plan != nil {
 			return st.yellow("waiting for an approval")
 		}
+		if len(s.WaitsFor) > 0 {
+			return st.yellow("waiting for other Apps")
+		}
 		return st.yellow("waiting")
 	case v1alpha1.StateFailed:
 		return st.red("failed")
@@ -246,6 +249,9 @@ func (f *facts) next() []string {
 		out = append(out,
 			fmt.Sprintf("look at the plan: abide diff %s%s", app.Name, flag),
 			fmt.Sprintf("let it go on: abide approve %s%s", app.Name, flag))
+	}
+	if len(s.WaitsFor) > 0 {
+		out = append(out, fmt.Sprintf("see what that hangs on, through the whole chain: abide why %s%s", app.Name, flag))
 	}
 	switch s.State {
 	case v1alpha1.StateFailed:

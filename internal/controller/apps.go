@@ -38,6 +38,7 @@ type Apps struct {
 	Values       *access.Values
 	Remotes      *Remotes
 	Refs         *Refs
+	Depends      *Depends
 	Waker        *Waker
 	Events       events.EventRecorder
 	Now          func() time.Time
@@ -133,6 +134,7 @@ func (a *Apps) Reconcile(ctx context.Context, req reconcile.Request) (reconcile.
 	if err := a.writeStatus(ctx, id, &app, &out); err != nil {
 		return reconcile.Result{}, client.IgnoreNotFound(err)
 	}
+	a.Depends.Told(id, out.Reported)
 	if out.Reported != "" && a.Claims.Report(id, out.Reported) {
 		a.judged(refKeyOf(&app), out.Head.Ref, out.Reported)
 	}
@@ -202,6 +204,7 @@ func (a *Apps) begin(ctx context.Context) error {
 	for i := range apps.Items {
 		app := &apps.Items[i]
 		a.Claims.Know(object.App{Namespace: app.Namespace, Name: app.Name}, following(app))
+		a.Depends.Put(app)
 	}
 	a.prepared = true
 	return nil
@@ -242,6 +245,7 @@ func (a *Apps) run(ctx context.Context, id object.App, app *v1alpha1.App) pipeli
 	if app.DeletionTimestamp == nil {
 		in.Values, in.Variables, in.ValuesErr = a.Values.Of(ctx, app)
 	}
+	in.Depends = a.depends(id, app)
 	in.Progress = func(out *pipeline.Outcome) {
 		if err := a.writeStatus(ctx, id, app, out); err != nil {
 			a.Log.Warn("progress could not be written", "app", id.String(), "error", err)
@@ -440,6 +444,7 @@ func (a *Apps) forget(id object.App) {
 	a.Repositories.Forget(id)
 	a.Remotes.Forget(id)
 	a.Pipeline.Forget(id)
+	a.Depends.Delete(id)
 	a.mu.Lock()
 	delete(a.written, id)
 	delete(a.refreshes, id)

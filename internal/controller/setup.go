@@ -40,6 +40,7 @@ func Setup(ctx context.Context, mgr manager.Manager, apps *Apps, repos *Reposito
 	err = ctrl.NewControllerManagedBy(mgr).
 		Named("app").
 		For(&v1alpha1.App{}, builder.WithPredicates(asked, changed(apps.Pipeline))).
+		Watches(&v1alpha1.App{}, apps.Depends.Handler()).
 		Watches(&v1alpha1.Pause{}, named(client.Object.GetName), builder.WithPredicates(told(apps.Pipeline))).
 		Watches(&v1alpha1.Pin{}, named(client.Object.GetName), builder.WithPredicates(told(apps.Pipeline))).
 		Watches(&v1alpha1.Approval{}, named(func(o client.Object) string { return o.(*v1alpha1.Approval).Spec.App })).

@@ -287,6 +287,7 @@ func wire(ctx context.Context, o Options, mgr manager.Manager, at stores, kube *
 	waker.Woken = func(app object.App) { pipe.Interrupt(app, false) }
 	apps.Client, apps.Pipeline, apps.Sources, apps.Claims = mgr.GetClient(), pipe, all, judged
 	apps.Repositories, apps.Values, apps.Refs, apps.Remotes = repositories, values, refs, remotes
+	apps.Depends = controller.NewDepends(waker.Wake)
 	recorder := newPacedEvents(mgr.GetEventRecorder("abide"), mgr.GetScheme(), o.Log)
 	apps.Turns = slots.New(concurrentApps, heldUpAfter)
 	apps.Events, apps.Now, apps.Log, apps.Observed = recorder, time.Now, o.Log, o.Outcome

@@ -6,7 +6,7 @@
 //	judge    tell the others what this App wants               (package claims)
 //	observe  what is there                                     (package observe)
 //	plan     what has to be done                               (package plan)
-//	gate     may it be done without asking
+//	gate     may it be done without asking, and before others   (package depend)
 //	attempt  which release is this part of                     (package release)
 //	apply    do it, wave by wave and stage by stage, with its
 //	         hooks, written down before                        (packages apply, store)

@@ -21,6 +21,8 @@ type memory struct {
 	left map[object.Key]plan.Fact
 	// approved is the plan that was last let through.
 	approved approval
+	// through is the desired hash that was last let through by what it depends on.
+	through string
 	// release is the newest release, as far as it is known; unwritten are those
 	// whose records are behind.
 	release   *v1alpha1.ReleaseSpec

@@ -115,6 +115,8 @@ type Input struct {
 	Values    []helm.ValuesSource
 	Variables []Variables
 	ValuesErr error
+	// Depends tells which Apps come first; nil if none do.
+	Depends Dependencies
 	// Progress is told, before a run that has a lot to do begins to do it, what
 	// it is about; it may be nil.
 	Progress func(*Outcome)
@@ -159,6 +161,9 @@ type Outcome struct {
 	Deleted []object.Key
 	Healed  []Heal
 	Trouble []Trouble
+
+	// WaitsFor are the Apps that have to come first; their Since is not set.
+	WaitsFor []v1alpha1.WaitsFor
 
 	// Passing: the run waits for something that is usually there within
 	// milliseconds, and that wakes the App: not worth writing down before it has

@@ -41,6 +41,7 @@ func Status(app *v1alpha1.App, old v1alpha1.AppStatus, out *pipeline.Outcome, su
 		p.Message = object.Shorten(p.Message)
 		s.Plan = &p
 	}
+	s.WaitsFor = waitsFor(out, old.WaitsFor, now)
 	if out.Desired != "" && out.Desired != old.DesiredHash {
 		// The newest commit that changed what the App should be: a commit that
 		// left it as it was is not noted.
@@ -72,6 +73,24 @@ func Status(app *v1alpha1.App, old v1alpha1.AppStatus, out *pipeline.Outcome, su
 		meta.SetStatusCondition(&s.Conditions, c)
 	}
 	return s
+}
+
+// maxWaits is how many Apps that come first a status names.
+const maxWaits = 8
+
+// waitsFor keeps since when an App waits for another one, whatever that lacks.
+func waitsFor(out *pipeline.Outcome, old []v1alpha1.WaitsFor, now metav1.Time) []v1alpha1.WaitsFor {
+	var list []v1alpha1.WaitsFor
+	for _, w := range out.WaitsFor[:min(len(out.WaitsFor), maxWaits)] {
+		w.Message, w.Since = object.Shorten(w.Message), now.DeepCopy()
+		for i := range old {
+			if old[i].App == w.App && old[i].Since != nil {
+				w.Since = old[i].Since.DeepCopy()
+			}
+		}
+		list = append(list, w)
+	}
+	return list
 }
 
 func conditions(out *pipeline.Outcome, s *v1alpha1.AppStatus, sum pipeline.Summary) []metav1.Condition {

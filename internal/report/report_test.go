@@ -310,3 +310,35 @@ func TestEvent(t *testing.T) {
 		t.Errorf("%d bytes: the API takes 1024", len(m))
 	}
 }
+
+// Since when an App waits for another one does not change with what that lacks.
+func TestWaitsFor(t *testing.T) {
+	app := &v1alpha1.App{}
+	at := func(minutes int) metav1.Time {
+		return metav1.NewTime(time.Date(2026, 3, 4, 10, minutes, 0, 0, time.UTC))
+	}
+	waits := func(names ...string) *pipeline.Outcome {
+		out := &pipeline.Outcome{State: v1alpha1.StateWaiting}
+		for _, n := range names {
+			out.WaitsFor = append(out.WaitsFor, v1alpha1.WaitsFor{App: n, Message: "is " + strings.Repeat("x", 2*1024)})
+		}
+		return out
+	}
+	s := Status(app, v1alpha1.AppStatus{}, waits("x/a"), pipeline.Summary{}, at(1))
+	s = Status(app, s, waits("x/b", "x/a"), pipeline.Summary{}, at(2))
+	if len(s.WaitsFor) != 2 || s.WaitsFor[0].Since.Minute() != 2 || s.WaitsFor[1].Since.Minute() != 1 {
+		t.Errorf("it waits for %+v", s.WaitsFor)
+	}
+	if n := len(s.WaitsFor[0].Message); n > 1024 {
+		t.Errorf("a message has %d bytes", n)
+	}
+	if again := Status(app, s, waits("x/b", "x/a"), pipeline.Summary{}, at(3)); !cmp.Equal(s, again) {
+		t.Error("a status that says the same is not equal")
+	}
+	if most := Status(app, s, waits(strings.Split("abcdefghijkl", "")...), pipeline.Summary{}, at(3)); len(most.WaitsFor) != 8 {
+		t.Errorf("it names %d, and the API takes 8", len(most.WaitsFor))
+	}
+	if s = Status(app, s, &pipeline.Outcome{State: v1alpha1.StateInSync}, pipeline.Summary{}, at(4)); s.WaitsFor != nil {
+		t.Errorf("it waits no longer, and says %+v", s.WaitsFor)
+	}
+}
