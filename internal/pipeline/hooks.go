@@ -54,15 +54,21 @@ func (r *run) occasion() object.Occasion {
 	return object.Occasion{First: !r.succeeded, Rollback: r.release.Trigger == v1alpha1.TriggerRollback, Tests: r.tests()}
 }
 
-// due are the hooks of a phase, in order.
+// due are the hooks of a phase, in order. The tests of a chart come after all else.
 func (r *run) due(p object.Phase) []hook {
-	var out []hook
+	var out, tests []hook
+	o := r.occasion()
 	for _, h := range r.desired.hooks {
-		if h.Rules.Hook.Runs(p, r.occasion()) {
+		without := o
+		without.Tests = false
+		switch {
+		case h.Rules.Hook.Runs(p, without):
 			out = append(out, h)
+		case h.Rules.Hook.Runs(p, o):
+			tests = append(tests, h)
 		}
 	}
-	return out
+	return append(out, tests...)
 }
 
 // phase runs the hooks of a phase, and returns true once all of them are done.
