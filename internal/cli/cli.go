@@ -135,7 +135,7 @@ func Root(name string, s Streams) *cobra.Command {
 	})
 	root.AddCommand(
 		newUp(s), newGet(s), newStatus(s), newWhy(s), newDiff(s), newSync(s), newWait(s),
-		newApprove(s), newPause(s), newResume(s),
+		newApprove(s), newPause(s), newResume(s), newRollback(s), newUnpin(s),
 		newRender(s), newHealth(s), newInstall(s), newUninstall(s), newVersion(s), newController(s),
 	)
 	return root

@@ -36,7 +36,6 @@ func (r *run) attempt(ctx context.Context) bool {
 		superseded = last
 		r.end(last, v1alpha1.OutcomeSuperseded, fmt.Sprintf("superseded while %s", cmp.Or(last.Message, "it was under way")))
 	}
-	r.reject()
 	if why := r.held(last); why != "" {
 		return r.hold(last, why)
 	}

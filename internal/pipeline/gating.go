@@ -14,6 +14,7 @@ import (
 
 // gate ends a run whose plan may not be executed without asking.
 func (r *run) gate(ctx context.Context) bool {
+	r.reject()
 	if r.in.Pause != nil && !r.deleting {
 		return r.paused()
 	}
