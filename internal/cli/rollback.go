@@ -128,17 +128,16 @@ func runRollback(ctx context.Context, s Streams, c *conn, o rollbackOptions) err
 
 // releasesOf are those of an App, the newest first.
 func releasesOf(ctx context.Context, c *conn, app *v1alpha1.App) ([]v1alpha1.ReleaseSpec, error) {
-	var l v1alpha1.ReleaseList
-	if err := c.List(ctx, &l, client.InNamespace(app.Namespace), client.MatchingFields{"spec.app": app.Name}); err != nil {
-		return nil, c.explain(err)
+	all, err := records(ctx, c, app.Name)
+	if err != nil {
+		return nil, err
 	}
 	var out []v1alpha1.ReleaseSpec
-	for i := range l.Items {
-		if r := &l.Items[i]; r.Spec.AppUID == app.UID {
-			out = append(out, r.Spec)
+	for i := range all {
+		if all[i].Spec.AppUID == app.UID { // and not of an App that had the name before
+			out = append(out, all[i].Spec)
 		}
 	}
-	slices.SortFunc(out, func(a, b v1alpha1.ReleaseSpec) int { return int(b.Number - a.Number) })
 	return out, nil
 }
 

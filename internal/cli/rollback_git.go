@@ -32,40 +32,40 @@ func revert(ctx context.Context, s Streams, app *v1alpha1.App, to *v1alpha1.Rele
 		return err
 	}
 	defer os.RemoveAll(dir)
-	g := userGit{ctx: ctx, dir: dir, s: s}
+	g := userGit{dir: dir, s: s}
 	clone := []string{"clone", "--quiet", "--no-checkout", "--filter=blob:none", "--no-tags", "--single-branch"}
 	if branch != "" {
 		clone = append(clone, "--branch="+branch)
 	}
-	if _, err := g.run(append(clone, "--", app.Spec.Source.Repo, ".")...); err != nil {
+	if _, err := g.run(ctx, append(clone, "--", app.Spec.Source.Repo, ".")...); err != nil {
 		return err
 	}
 	if branch == "" { // the default branch, by its name
-		if branch, err = g.run("symbolic-ref", "--short", "HEAD"); err != nil {
+		if branch, err = g.run(ctx, "symbolic-ref", "--short", "HEAD"); err != nil {
 			return err
 		}
 	}
-	if _, err := g.run("cat-file", "-e", to.Source.Commit+"^{commit}"); err != nil {
+	if _, err := g.run(ctx, "cat-file", "-e", to.Source.Commit+"^{commit}"); err != nil {
 		// Not on the branch any more: rewritten history.
-		if _, err := g.run("fetch", "--quiet", "--filter=blob:none", "origin", to.Source.Commit); err != nil {
+		if _, err := g.run(ctx, "fetch", "--quiet", "--filter=blob:none", "origin", to.Source.Commit); err != nil {
 			return fmt.Errorf("commit %s of release %d is not in the repository any more: %w", short(to.Source.Commit), to.Number, err)
 		}
 	}
 	folder := path.Clean(cmp.Or(app.Spec.Source.Path, "."))
-	if _, err := g.run("read-tree", "HEAD"); err != nil {
+	if _, err := g.run(ctx, "read-tree", "HEAD"); err != nil {
 		return err
 	}
-	if _, err := g.run("restore", "--quiet", "--staged", "--source="+to.Source.Commit, "--", folder); err != nil {
+	if _, err := g.run(ctx, "restore", "--quiet", "--staged", "--source="+to.Source.Commit, "--", folder); err != nil {
 		return fmt.Errorf("folder %s as it was at commit %s: %w", folder, short(to.Source.Commit), err)
 	}
-	if _, err := g.run("diff", "--cached", "--quiet", "HEAD"); err == nil {
+	if _, err := g.run(ctx, "diff", "--cached", "--quiet", "HEAD"); err == nil {
 		fmt.Fprintf(s.Out, "%s has %s as it was at release %d already: nothing to revert\n", branch, folder, to.Number)
 		return nil
 	}
-	if err := g.commit(app, to, releases, folder, o.reason); err != nil {
+	if err := g.commit(ctx, app, to, releases, folder, o.reason); err != nil {
 		return err
 	}
-	return g.push(app, to, folder, branch, o)
+	return g.push(ctx, app, to, folder, branch, o)
 }
 
 // followedBranch is the branch that an App follows; empty for the default one.
@@ -83,7 +83,7 @@ func followedBranch(app *v1alpha1.App) (string, error) {
 }
 
 // commit makes the commit, with a message that says what and why.
-func (g *userGit) commit(app *v1alpha1.App, to *v1alpha1.ReleaseSpec, releases []v1alpha1.ReleaseSpec, folder, reason string) error {
+func (g *userGit) commit(ctx context.Context, app *v1alpha1.App, to *v1alpha1.ReleaseSpec, releases []v1alpha1.ReleaseSpec, folder, reason string) error {
 	var m strings.Builder
 	fmt.Fprintf(&m, "Revert %s to %s\n\n", folder, short(to.Source.Commit))
 	if reason != "" {
@@ -94,7 +94,7 @@ func (g *userGit) commit(app *v1alpha1.App, to *v1alpha1.ReleaseSpec, releases [
 		fmt.Fprintf(&m, "Its release %d %s: %s\n", releases[0].Number, outcomeInWords(releases[0].Outcome), clean(releases[0].Message))
 	}
 	const most = 20
-	undone, err := g.run("log", fmt.Sprintf("--max-count=%d", most+1), "--format=%h %s", to.Source.Commit+"..HEAD", "--", folder)
+	undone, err := g.run(ctx, "log", fmt.Sprintf("--max-count=%d", most+1), "--format=%h %s", to.Source.Commit+"..HEAD", "--", folder)
 	if err != nil {
 		return err
 	}
@@ -109,22 +109,22 @@ func (g *userGit) commit(app *v1alpha1.App, to *v1alpha1.ReleaseSpec, releases [
 	}
 	g.in = m.String()
 	defer func() { g.in = "" }()
-	_, err = g.run("commit", "--quiet", "--no-verify", "--cleanup=verbatim", "--file=-")
+	_, err = g.run(ctx, "commit", "--quiet", "--no-verify", "--cleanup=verbatim", "--file=-")
 	return err
 }
 
 // push pushes the commit, never over anything.
-func (g *userGit) push(app *v1alpha1.App, to *v1alpha1.ReleaseSpec, folder, branch string, o rollbackOptions) error {
-	head, err := g.run("rev-parse", "HEAD")
+func (g *userGit) push(ctx context.Context, app *v1alpha1.App, to *v1alpha1.ReleaseSpec, folder, branch string, o rollbackOptions) error {
+	head, err := g.run(ctx, "rev-parse", "HEAD")
 	if err != nil {
 		return err
 	}
-	changed, err := g.run("diff", "--name-only", "-z", "HEAD~1", to.Source.Commit)
+	changed, err := g.run(ctx, "diff", "--name-only", "-z", "HEAD~1", to.Source.Commit)
 	if err != nil {
 		return err
 	}
 	onto := cmp.Or(o.branch, branch)
-	if _, err := g.run("push", "--quiet", "origin", "HEAD:refs/heads/"+onto); err != nil {
+	if _, err := g.run(ctx, "push", "--quiet", "origin", "HEAD:refs/heads/"+onto); err != nil {
 		return fmt.Errorf("nothing was changed: %w; if somebody was faster, run it again", err)
 	}
 	fmt.Fprintf(g.s.Out, "pushed %s to %s: %s is as it was at release %d of App %s\n", short(head), onto, folder, to.Number, app.Name)
@@ -159,15 +159,14 @@ func outside(folder string, files []string) []string {
 
 // userGit runs git as the user, in a folder of its own.
 type userGit struct {
-	ctx context.Context
 	dir string
 	s   Streams
 	in  string
 }
 
 // run runs a git command and returns what it prints, without the newline.
-func (g *userGit) run(args ...string) (string, error) {
-	c := exec.CommandContext(g.ctx, "git", append([]string{
+func (g *userGit) run(ctx context.Context, args ...string) (string, error) {
+	c := exec.CommandContext(ctx, "git", append([]string{
 		"-c", "core.hooksPath=/dev/null", "-c", "core.fsmonitor=false", "-c", "submodule.recurse=false", "-c", "advice.detachedHead=false",
 	}, args...)...)
 	c.Dir = g.dir
