@@ -9,8 +9,8 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
 	"abide.dev/abide/api/v1alpha1"
-	"abide.dev/abide/internal/desired"
 	"abide.dev/abide/internal/object"
+	"abide.dev/abide/internal/plan"
 	"abide.dev/abide/internal/release"
 )
 
@@ -76,62 +76,61 @@ func (r *run) keep(ctx context.Context, rel *v1alpha1.ReleaseSpec) error {
 		rel.Manifests = r.desired.kept
 		return nil
 	}
-	all := make(map[object.Key]bool, len(r.desired.list)+len(r.desired.hooks))
-	for _, k := range r.desired.keys {
-		all[k] = true
+	r.changes(ctx, rel)
+	items := make([]release.Item, 0, len(r.desired.list)+len(r.desired.hooks))
+	for i := range r.desired.list {
+		items = append(items, release.Item{Key: r.desired.list[i].Key, Hash: r.desired.list[i].Hash})
 	}
 	for i := range r.desired.hooks {
-		all[r.desired.hooks[i].Key] = true
+		items = append(items, release.Item{Key: r.desired.hooks[i].Key, Hash: r.desired.hooks[i].Hash, Hook: true})
 	}
-	prepared, err := r.prepared(ctx, all)
+	names, err := r.Releases.Keep(ctx, r.id, items, r.bare)
+	rel.Manifests = names
+	return err
+}
+
+// bare are objects as they are kept: without the marks of their App.
+func (r *run) bare(ctx context.Context, keys map[object.Key]bool) (map[object.Key]*unstructured.Unstructured, error) {
+	prepared, err := r.prepared(ctx, keys)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	var objects, hooks []*unstructured.Unstructured
-	for _, k := range r.desired.keys {
-		if o := prepared[k]; o != nil {
-			objects = append(objects, o.Unstructured)
-		}
+	out := make(map[object.Key]*unstructured.Unstructured, len(prepared))
+	for k, o := range prepared {
+		out[k] = o.Unstructured
 	}
-	for i := range r.desired.hooks {
-		if o := prepared[r.desired.hooks[i].Key]; o != nil {
-			hooks = append(hooks, o.Unstructured)
-		}
-	}
-	if rel.Manifests, err = r.Releases.Keep(ctx, r.id, objects, hooks); err != nil {
-		return err
-	}
-	r.changes(ctx, rel, prepared)
-	return nil
+	return out, nil
 }
 
 // changes says which fields of objects change, by what the release before
 // rendered. It is for people: where that can't be read, they are not told.
-func (r *run) changes(ctx context.Context, rel *v1alpha1.ReleaseSpec, after map[object.Key]*desired.Object) {
-	note, ok := r.Releases.Last(r.id)
-	if !ok || len(note.Manifests) == 0 || rel.Plan.Update == 0 {
+func (r *run) changes(ctx context.Context, rel *v1alpha1.ReleaseSpec) {
+	updated := map[object.Key]bool{}
+	for _, s := range r.plan.Select(plan.Update) {
+		updated[s.Key] = true
+	}
+	if len(updated) == 0 {
 		return
 	}
 	secret, err := r.Releases.Secret(ctx)
-	var objects []*unstructured.Unstructured
+	var before, after map[object.Key]*unstructured.Unstructured
 	if err == nil {
-		objects, _, err = r.Releases.Manifests(ctx, note.Manifests)
+		before, err = r.Releases.Kept(ctx, r.id, updated)
+	}
+	if err == nil {
+		after, err = r.bare(ctx, updated)
 	}
 	if err != nil {
 		r.Log.Info("what a release changes can't be told field by field", "app", r.id.String(), "release", rel.Number, "error", err)
 		return
 	}
-	before := make(map[string]*unstructured.Unstructured, len(objects))
-	for _, u := range objects {
-		before[object.KeyOf(u).String()] = u
-	}
-	now := make(map[string]*unstructured.Unstructured, len(after))
-	for k, o := range after {
-		now[k.String()] = o.Unstructured
+	at := make(map[string]object.Key, len(updated))
+	for k := range updated {
+		at[k.String()] = k
 	}
 	for i := range rel.Plan.Objects {
 		o := &rel.Plan.Objects[i]
-		if b, a := before[o.Object], now[o.Object]; a != nil && b != nil {
+		if b, a := before[at[o.Object]], after[at[o.Object]]; a != nil && b != nil {
 			fields, total := release.Changes(b, a, secret)
 			o.Fields, o.FieldCount = fields, int32(total)
 		}

@@ -11,7 +11,9 @@
 // larger than [MaxRecord], leaves out fields of objects and heals, then messages,
 // then objects, and says so in the record's message.
 //
-// The manifests of a release are what was rendered, normalised, hooks included:
+// The manifests of a release are what was rendered, normalised, hooks included,
+// in groups of a few dozen objects that hang on the keys of the objects, so that a
+// change of one object leaves most groups of a large App as they were. A group is
 // lines of JSON under a first line
 //
 //	{"format":1,"app":"NAMESPACE/NAME","objects":2,"hooks":1}

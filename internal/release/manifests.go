@@ -11,6 +11,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"hash/fnv"
 	"io"
 	"slices"
 	"strings"
@@ -31,7 +32,7 @@ const (
 	// API allows a mebibyte, and they grow by a third on their way there.
 	PartSize = 768 << 10
 	// MaxParts is the number of Secrets that the manifests of one release take.
-	MaxParts = 64
+	MaxParts = 256
 	// SecretType is the type of the Secrets that hold manifests.
 	SecretType corev1.SecretType = v1alpha1.Group + "/manifests"
 
@@ -102,46 +103,213 @@ type heading struct {
 	Hooks   int    `json:"hooks"`
 }
 
+// Item is an object to keep.
+type Item struct {
+	Key object.Key
+	// Hash of the object as it is kept; empty if it has to be looked at anyway.
+	Hash string
+	// Hook tells that it is one.
+	Hook bool
+}
+
+// Fetch returns objects by their keys.
+type Fetch func(ctx context.Context, keys map[object.Key]bool) (map[object.Key]*unstructured.Unstructured, error)
+
+// groupSize is about how many objects are compressed together: of an App of many
+// objects, a change of one costs as much as that many.
+const groupSize = 32
+
+// maxGroups bounds them, and with them the Secrets of an App of very many objects.
+const maxGroups = 64
+
+// keeping is what the last Keep of an App has stored, for the next one.
+type keeping struct {
+	names  []string
+	sums   [][sha256.Size]byte // of the items of each group
+	groups [][]part
+}
+
 // Keep stores what was rendered for an App, and returns the names of the Secrets
-// that hold it, for the record of the release. It sends nothing for what a
-// release of the App has already. The error is a [TooLargeError] if it is too
-// much.
-func (s *Store) Keep(ctx context.Context, app object.App, objects, hooks []*unstructured.Unstructured) (names []string, err error) {
+// that hold it, for the record of the release. It sends nothing for what a release
+// of the App has already, and fetches only objects of groups that are not as the
+// last call had them. The error is a [TooLargeError] if it is too much.
+func (s *Store) Keep(ctx context.Context, app object.App, items []Item, fetch Fetch) (names []string, err error) {
 	key, err := s.haveKey(ctx)
 	if err != nil {
 		return nil, err
 	}
-	blobs, err := pack(app, objects, hooks)
-	if err != nil {
-		return nil, fmt.Errorf("keeping the manifests of App %s: %w", app, err)
-	}
-	parts := make([]part, len(blobs))
-	for i, b := range blobs {
-		parts[i] = hashPart(key, app.String(), b)
-	}
-
 	h := s.lock(app)
 	defer h.writing.Unlock()
+	k := &keeping{}
+	blobs := map[part][]byte{}
+	for i, group := range grouped(items) {
+		sum, sure := sumOf(group)
+		parts := s.same(h, i, sum)
+		if len(group) > 0 && (!sure || parts == nil) {
+			if parts, err = packGroup(ctx, key, app, group, fetch, blobs); err != nil {
+				return nil, fmt.Errorf("keeping the manifests of App %s: %w", app, err)
+			}
+		}
+		k.sums, k.groups = append(k.sums, sum), append(k.groups, parts)
+		for _, p := range parts {
+			k.names = append(k.names, p.name(app))
+		}
+	}
+	if len(k.names) > MaxParts {
+		return nil, fmt.Errorf("keeping the manifests of App %s: %w", app, &TooLargeError{App: app})
+	}
+	if err := s.storeParts(ctx, app, h, slices.Concat(k.groups...), blobs); err != nil {
+		return nil, err
+	}
 	s.mu.Lock()
-	stored := make([]bool, len(parts))
-	for i, p := range parts {
-		stored[i] = h.names(p) && !h.lost[p]
+	defer s.mu.Unlock()
+	h.last = k
+	return k.names, nil
+}
+
+// grouped puts items in groups by their keys, so that those of two releases fall in
+// the same one as long as their number is about the same. There is one at least.
+func grouped(items []Item) [][]Item {
+	n := 1
+	for n*groupSize < len(items) && n < maxGroups {
+		n *= 2
+	}
+	out := make([][]Item, n)
+	for _, it := range items {
+		g := groupOf(it.Key, n)
+		out[g] = append(out[g], it)
+	}
+	return out
+}
+
+func groupOf(k object.Key, n int) int {
+	f := fnv.New32a()
+	f.Write([]byte(k.String()))
+	return int(f.Sum32() & uint32(n-1))
+}
+
+// sumOf is the hash of the items of a group; sure is false if one of them has to be
+// looked at.
+func sumOf(group []Item) (sum [sha256.Size]byte, sure bool) {
+	m := sha256.New()
+	sure = true
+	for i := range group {
+		fmt.Fprintf(m, "%q %q %v\n", group[i].Key, group[i].Hash, group[i].Hook)
+		sure = sure && group[i].Hash != ""
+	}
+	m.Sum(sum[:0])
+	return sum, sure
+}
+
+// same returns the parts of a group that the last Keep has stored, if they are there
+// still.
+func (s *Store) same(h *history, i int, sum [sha256.Size]byte) []part {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if h.last == nil || i >= len(h.last.sums) || h.last.sums[i] != sum {
+		return nil
+	}
+	for _, p := range h.last.groups[i] {
+		if h.lost[p] || !h.names(p) {
+			return nil
+		}
+	}
+	return h.last.groups[i]
+}
+
+// packGroup compresses the objects of a group, and adds the parts to blobs.
+func packGroup(ctx context.Context, key []byte, app object.App, group []Item, fetch Fetch, blobs map[part][]byte) ([]part, error) {
+	keys := make(map[object.Key]bool, len(group))
+	for i := range group {
+		keys[group[i].Key] = true
+	}
+	found, err := fetch(ctx, keys)
+	if err != nil {
+		return nil, err
+	}
+	var objects, hooks []*unstructured.Unstructured
+	for _, it := range group {
+		u := found[it.Key]
+		switch {
+		case u == nil:
+			return nil, fmt.Errorf("%s is no longer among the rendered objects", it.Key)
+		case it.Hook:
+			hooks = append(hooks, u)
+		default:
+			objects = append(objects, u)
+		}
+	}
+	list, err := pack(app, objects, hooks)
+	if err != nil {
+		return nil, err
+	}
+	var parts []part
+	for _, b := range list {
+		p := hashPart(key, app.String(), b)
+		blobs[p] = b
+		parts = append(parts, p)
+	}
+	return parts, nil
+}
+
+// storeParts creates the Secrets that are not there yet. The caller has writing.
+func (s *Store) storeParts(ctx context.Context, app object.App, h *history, parts []part, blobs map[part][]byte) error {
+	s.mu.Lock()
+	var missing []part
+	for _, p := range parts {
+		if blobs[p] != nil && (!h.names(p) || h.lost[p]) {
+			missing = append(missing, p)
+		}
 	}
 	h.pending = parts
 	s.mu.Unlock()
-	for i, p := range parts {
-		if !stored[i] {
-			err := s.client.Create(ctx, s.secret(app, p, blobs[i]))
-			if err != nil && !apierrors.IsAlreadyExists(err) {
-				return nil, fmt.Errorf("keeping the manifests of App %s in Secret %s/%s: %w", app, s.namespace, p.name(app), err)
-			}
-			s.mu.Lock()
-			delete(h.lost, p)
-			s.mu.Unlock()
+	for _, p := range missing {
+		err := s.client.Create(ctx, s.secret(app, p, blobs[p]))
+		if err != nil && !apierrors.IsAlreadyExists(err) {
+			return fmt.Errorf("keeping the manifests of App %s in Secret %s/%s: %w", app, s.namespace, p.name(app), err)
 		}
-		names = append(names, p.name(app))
+		s.mu.Lock()
+		delete(h.lost, p)
+		s.mu.Unlock()
 	}
-	return names, nil
+	return nil
+}
+
+// Kept returns some of the objects that the newest release of an App rendered: of
+// many, no more is read than is needed.
+func (s *Store) Kept(ctx context.Context, app object.App, keys map[object.Key]bool) (map[object.Key]*unstructured.Unstructured, error) {
+	note, ok := s.Last(app)
+	if !ok || len(note.Manifests) == 0 {
+		return nil, nil
+	}
+	names := note.Manifests
+	s.mu.Lock()
+	if h := s.apps[app]; h != nil && h.last != nil && slices.Equal(h.last.names, names) {
+		wanted := map[int]bool{}
+		for k := range keys {
+			wanted[groupOf(k, len(h.last.groups))] = true
+		}
+		names = nil
+		for i, g := range h.last.groups {
+			for _, p := range g {
+				if wanted[i] {
+					names = append(names, p.name(app))
+				}
+			}
+		}
+	}
+	s.mu.Unlock()
+	objects, _, err := s.Manifests(ctx, names)
+	if err != nil {
+		return nil, err
+	}
+	out := make(map[object.Key]*unstructured.Unstructured, len(keys))
+	for _, u := range objects {
+		if k := object.KeyOf(u); keys[k] {
+			out[k] = u
+		}
+	}
+	return out, nil
 }
 
 // names tells whether a release has the part, or will have.
@@ -248,15 +416,11 @@ func (s *Store) Manifests(ctx context.Context, names []string) (objects, hooks [
 		of = app
 		blobs = append(blobs, bytes.NewReader(data))
 	}
-	head, list, err := unpack(io.MultiReader(blobs...))
-	if err == nil && (head.App != of || head.Objects < 0 || head.Hooks < 0 || head.Objects+head.Hooks != len(list)) {
-		err = fmt.Errorf("the first line says %d objects and %d hooks of App %s, and there are %d in all of App %s", head.Objects, head.Hooks, head.App, len(list), of)
-	}
-	if err != nil {
+	if objects, hooks, err = unpack(io.MultiReader(blobs...), of); err != nil {
 		// Each Secret is as it was written: they do not belong together.
 		return nil, nil, &AlteredError{Object: "the list of Secrets " + strings.Join(names, ", "), Why: err.Error()}
 	}
-	return list[:head.Objects:head.Objects], list[head.Objects:], nil
+	return objects, hooks, nil
 }
 
 // readPart reads a Secret and verifies it.
@@ -298,35 +462,45 @@ func (s *Store) miss(name string) {
 	}
 }
 
-// unpack reads the lines of manifests.
-func unpack(r io.Reader) (head heading, list []*unstructured.Unstructured, err error) {
-	z, err := gzip.NewReader(r)
+// unpack reads groups of manifests of an App: each is a heading, and lines of what
+// that says.
+func unpack(r io.Reader, app string) (objects, hooks []*unstructured.Unstructured, err error) {
+	z, err := gzip.NewReader(bufio.NewReader(r)) // it reads one after the other as one
 	if err != nil {
-		return head, nil, err
+		return nil, nil, err
 	}
 	lines := bufio.NewReader(io.LimitReader(z, maxPlain+1))
-	line, err := lines.ReadBytes('\n')
-	if err == nil {
-		err = json.Unmarshal(line, &head)
-	}
-	if err != nil {
-		return head, nil, fmt.Errorf("the first line: %w", err)
-	}
-	if head.Format != format {
-		return head, nil, fmt.Errorf("its format is %d, and this abide reads format %d", head.Format, format)
-	}
 	for {
 		line, err := lines.ReadBytes('\n')
 		if errors.Is(err, io.EOF) && len(line) == 0 {
-			return head, list, nil
+			return objects, hooks, nil
 		}
-		if err != nil {
-			return head, nil, err
+		var head heading
+		if err == nil {
+			err = json.Unmarshal(line, &head)
 		}
-		u := &unstructured.Unstructured{}
-		if err := kjson.Unmarshal(line, &u.Object); err != nil {
-			return head, nil, err
+		switch {
+		case err != nil:
+			return nil, nil, fmt.Errorf("the first line of a group: %w", err)
+		case head.Format != format:
+			return nil, nil, fmt.Errorf("its format is %d, and this abide reads format %d", head.Format, format)
+		case head.App != app || head.Objects < 0 || head.Hooks < 0:
+			return nil, nil, fmt.Errorf("the first line of a group says %d objects and %d hooks of App %s, and it is of App %s", head.Objects, head.Hooks, head.App, app)
 		}
-		list = append(list, u)
+		for i := range head.Objects + head.Hooks {
+			line, err := lines.ReadBytes('\n')
+			if err != nil {
+				return nil, nil, fmt.Errorf("a group of %d objects and %d hooks: %w", head.Objects, head.Hooks, err)
+			}
+			u := &unstructured.Unstructured{}
+			if err := kjson.Unmarshal(line, &u.Object); err != nil {
+				return nil, nil, err
+			}
+			if i < head.Objects {
+				objects = append(objects, u)
+			} else {
+				hooks = append(hooks, u)
+			}
+		}
 	}
 }

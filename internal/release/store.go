@@ -65,6 +65,8 @@ type history struct {
 		number int64
 		sum    [sha256.Size]byte
 	}
+	// last is what the last Keep has stored.
+	last *keeping
 	// gone is when the App was first seen to be gone; goneOn is the number of the
 	// Release that says so, 0 if none does yet.
 	gone   time.Time
@@ -402,7 +404,7 @@ func (s *Store) Forget(app object.App) {
 	if h.gone.IsZero() {
 		h.gone = s.now()
 	}
-	h.pending, h.lost, h.written.number = nil, nil, 0
+	h.pending, h.lost, h.written.number, h.last = nil, nil, 0, nil
 }
 
 // jsonLine is a value as one line of JSON, as it is: without the escapes that
