@@ -136,7 +136,7 @@ func Root(name string, s Streams) *cobra.Command {
 	root.AddCommand(
 		newUp(s), newGet(s), newStatus(s), newWhy(s), newDiff(s), newSync(s), newWait(s),
 		newApprove(s), newPause(s), newResume(s), newRollback(s), newUnpin(s),
-		newHistory(s), newShow(s), newManifests(s),
+		newHistory(s), newShow(s), newManifests(s), newAudit(s),
 		newRender(s), newHealth(s), newInstall(s), newUninstall(s), newVersion(s), newController(s),
 	)
 	return root

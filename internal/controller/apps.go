@@ -47,6 +47,9 @@ type Apps struct {
 	// show what happens; it may be nil.
 	Observed func(app object.App, out *pipeline.Outcome, took time.Duration)
 
+	// Audit, if set, puts on record what a run did.
+	Audit func(app *v1alpha1.App, out *pipeline.Outcome)
+
 	// Turns bounds the runs that are under way and not held up by anything; it may
 	// be nil.
 	Turns *slots.Slots
@@ -112,6 +115,9 @@ func (a *Apps) Reconcile(ctx context.Context, req reconcile.Request) (reconcile.
 	out := a.run(ctx, id, &app)
 	if a.Observed != nil {
 		a.Observed(id, &out, a.Now().Sub(began))
+	}
+	if a.Audit != nil { // also of a run that was broken off: what it did is done
+		a.Audit(&app, &out)
 	}
 	if ctx.Err() != nil {
 		return reconcile.Result{}, nil // going down: a status of a broken-off run helps nobody

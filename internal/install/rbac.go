@@ -47,6 +47,8 @@ func ownNamespaceRules() []rbacv1.PolicyRule {
 	return []rbacv1.PolicyRule{
 		rule("coordination.k8s.io", []string{"get", "list", "watch", "create", "update", "patch"}, "leases"),
 		rule("", readWrite, "secrets"),
+		// The head of the audit log.
+		rule("", []string{"get", "create", "update"}, "configmaps"),
 	}
 }
 

@@ -263,6 +263,7 @@ func (r *run) await(reason, format string, args ...any) bool {
 func (r *run) end(rel *v1alpha1.ReleaseSpec, o v1alpha1.Outcome, message string) {
 	now := metav1.NewMicroTime(r.Now())
 	rel.Outcome, rel.Message, rel.FinishedAt = o, object.Shorten(message), &now
+	r.out.Ended = append(r.out.Ended, rel)
 	if rel == r.release {
 		r.unwritten = true
 	} else {
@@ -459,10 +460,12 @@ func (r *run) reject() {
 	r.mem.rejected = s.Plan.Digest
 	now := metav1.NewMicroTime(r.Now())
 	last, _ := r.Releases.Last(r.id)
-	r.mem.unwritten = append(r.mem.unwritten, &v1alpha1.ReleaseSpec{
+	rel := &v1alpha1.ReleaseSpec{
 		App: r.id.Name, AppUID: r.app.UID, Number: r.nextNumber(&v1alpha1.ReleaseSpec{Number: last.Number}), DesiredHash: s.DesiredHash, Source: s.Source,
 		Trigger: v1alpha1.TriggerCommit, Outcome: v1alpha1.OutcomeRejected, FinishedAt: &now,
 		Message: object.Shorten("nobody approved its plan before Git said something else: " + s.Plan.Message),
 		Plan:    v1alpha1.ReleasePlan{Digest: s.Plan.Digest, Create: s.Plan.Create, Update: s.Plan.Update, Adopt: s.Plan.Adopt, Delete: s.Plan.Delete},
-	})
+	}
+	r.mem.unwritten = append(r.mem.unwritten, rel)
+	r.out.Ended = append(r.out.Ended, rel)
 }
