@@ -31,6 +31,8 @@ type memory struct {
 	number int64
 	// rejected is the digest of a plan that was noted as rejected.
 	rejected string
+	// now is what the last run that got so far wanted.
+	now *desiredState
 	// pinned is what the App is held at.
 	pinned       *desiredState
 	pinnedTo     int64

@@ -27,7 +27,7 @@ func (p *Pipeline) Summarise(app object.App, troubles []Trouble) Summary {
 	s.Objects.Total = int32(len(entries))
 	wanted := map[object.Key]string{}
 	known := false
-	if d := p.memory(app).desired; d != nil {
+	if d := p.memory(app).now; d != nil {
 		known = true
 		for i := range d.list {
 			wanted[d.list[i].Key] = d.list[i].Hash
