@@ -27,6 +27,8 @@ type memory struct {
 	// whose records are behind.
 	release   *v1alpha1.ReleaseSpec
 	unwritten []*v1alpha1.ReleaseSpec
+	// superseded is the release whose hooks may be let finish.
+	superseded *v1alpha1.ReleaseSpec
 	// number is the highest that was given to a release.
 	number int64
 	// rejected is the digest of a plan that was noted as rejected.
