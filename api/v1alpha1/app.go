@@ -69,6 +69,11 @@ type AppSpec struct {
 	// +kubebuilder:default={}
 	Sync SyncPolicy `json:"sync,omitempty"`
 
+	// health says how healthy objects of this App are, beyond what abide knows and
+	// what HealthRules say.
+	// +optional
+	Health *AppHealth `json:"health,omitempty"`
+
 	// deletionPolicy is what happens to the objects when the App is deleted:
 	// Delete removes them in reverse order, Orphan leaves them as they are.
 	// +optional
