@@ -199,7 +199,7 @@ func split(writes []string) (toObjects, records []string) {
 		_, rest, _ := strings.Cut(s, " ")
 		resource, _, _ := strings.Cut(rest, " ")
 		switch strings.TrimSuffix(resource, "/status") {
-		case "apps", "inventories", "gitrefs", "events", "repositories":
+		case "apps", "inventories", "gitrefs", "events", "repositories", "healthrules":
 			records = append(records, s)
 		default:
 			toObjects = append(toObjects, s)
