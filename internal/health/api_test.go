@@ -46,9 +46,13 @@ func TestWrongRules(t *testing.T) {
 	}{
 		{"of a HealthRule", func() (Rules, error) { return OfHealthRule(healthRule(kindX("self.has('Ready')", "'m'"))) },
 			"HealthRule xs spec.rules[0]: " + wrong, v1alpha1.HealthUnknown, "the rule at HealthRule xs spec.rules[0] can't be evaluated: " + wrong},
-		{"of an App", func() (Rules, error) { return OfApp(appOf(kindX("false", "'m'"), kindX("false", "'m'", "self.has('Ready')", "'m'"))) },
+		{"of an App", func() (Rules, error) {
+			return OfApp(appOf(kindX("false", "'m'"), kindX("false", "'m'", "self.has('Ready')", "'m'")))
+		},
 			"App shop/web spec.health.rules[1].rules[1]: " + wrong, v1alpha1.HealthUnknown, "the rule at App shop/web spec.health.rules[1].rules[1] can't"},
-		{"after one that decides", func() (Rules, error) { return OfHealthRule(healthRule(kindX("true", "'first'", "self.has('Ready')", "'m'"))) },
+		{"after one that decides", func() (Rules, error) {
+			return OfHealthRule(healthRule(kindX("true", "'first'", "self.has('Ready')", "'m'")))
+		},
 			"spec.rules[1]: " + wrong, v1alpha1.HealthDegraded, "first"},
 		{"two of them", func() (Rules, error) { return OfHealthRule(healthRule(kindX("a", "'m'", "b", "'m'"))) },
 			"undeclared reference to 'a' (and 1 more)", v1alpha1.HealthUnknown, "spec.rules[0]"},
