@@ -282,12 +282,13 @@ func wire(ctx context.Context, o Options, mgr manager.Manager, at stores, kube *
 	}
 	apps.Client, apps.Pipeline, apps.Sources, apps.Claims = mgr.GetClient(), pipe, all, judged
 	apps.Repositories, apps.Values, apps.Refs, apps.Remotes = repositories, values, refs, remotes
+	apps.Health = &controller.Health{Client: mgr.GetClient(), Tracker: tracker, Namespace: o.Namespace, Now: time.Now, Log: o.Log}
 	recorder := newPacedEvents(mgr.GetEventRecorder("abide"), mgr.GetScheme(), o.Log)
 	apps.Turns = slots.New(concurrentApps, heldUpAfter)
 	apps.Events, apps.Now, apps.Log, apps.Observed = recorder, time.Now, o.Log, o.Outcome
 	apps.Prepare = func(ctx context.Context) error {
 		return errors.Join(
-			kube.Kinds.Refresh(ctx, time.Time{}), inventories.Load(ctx), refs.Load(ctx))
+			kube.Kinds.Refresh(ctx, time.Time{}), inventories.Load(ctx), refs.Load(ctx), apps.Health.Load(ctx))
 	}
 	repos := &controller.RepositoryStatus{
 		Client: mgr.GetClient(), Repositories: repositories, Secrets: secrets, Sources: all, Waker: waker,
