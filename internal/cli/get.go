@@ -86,11 +86,11 @@ func kindTables() []kindTable {
 			one:   func() client.Object { return &v1alpha1.Repository{} },
 			columns: []column{
 				field("URL", func(r *v1alpha1.Repository) string { return r.Spec.URL }),
-				field("READY", func(r *v1alpha1.Repository) string { return string(readiness(r.Status.Conditions).Status) }),
+				field("READY", func(r *v1alpha1.Repository) string { return string(readyOf(r.Status.Conditions).Status) }),
 				wideField("INTERVAL", func(r *v1alpha1.Repository) string { return r.Spec.Interval }),
 				wideField("ALLOWED", func(r *v1alpha1.Repository) string { return strings.Join(r.Spec.AllowedNamespaces, ",") }),
 				ageColumn,
-				field("MESSAGE", func(r *v1alpha1.Repository) string { return readiness(r.Status.Conditions).Message }),
+				field("MESSAGE", func(r *v1alpha1.Repository) string { return readyOf(r.Status.Conditions).Message }),
 			},
 		},
 		{
@@ -100,9 +100,9 @@ func kindTables() []kindTable {
 			columns: []column{
 				field("GROUP", func(r *v1alpha1.HealthRule) string { return r.Spec.Group }),
 				field("KINDS", func(r *v1alpha1.HealthRule) string { return strings.Join(r.Spec.Kinds, ",") }),
-				field("READY", func(r *v1alpha1.HealthRule) string { return string(readiness(r.Status.Conditions).Status) }),
+				field("READY", func(r *v1alpha1.HealthRule) string { return string(readyOf(r.Status.Conditions).Status) }),
 				ageColumn,
-				field("MESSAGE", func(r *v1alpha1.HealthRule) string { return readiness(r.Status.Conditions).Message }),
+				field("MESSAGE", func(r *v1alpha1.HealthRule) string { return readyOf(r.Status.Conditions).Message }),
 			},
 		},
 		{
@@ -152,8 +152,8 @@ func kindTables() []kindTable {
 	}
 }
 
-// readiness is the Ready condition, empty if there is none.
-func readiness(conditions []metav1.Condition) metav1.Condition {
+// readyOf is the Ready condition, empty if there is none.
+func readyOf(conditions []metav1.Condition) metav1.Condition {
 	if c := meta.FindStatusCondition(conditions, v1alpha1.ConditionReady); c != nil {
 		return *c
 	}

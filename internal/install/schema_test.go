@@ -68,6 +68,7 @@ var (
 		"spec.health.rules.[].kinds":           "K",
 		"spec.health.rules.[].versions":        "v",
 		"spec.health.rules.[].rules":           expression,
+		"spec.health.rules.rules":              expression,
 	}
 	parents = map[string]any{
 		"status.plan":                   map[string]any{"digest": "d", "gate": "g"},
