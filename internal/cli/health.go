@@ -178,7 +178,11 @@ func rulesOf(u *unstructured.Unstructured) (health.Rules, error) {
 		if err := convert(&app); err != nil {
 			return health.Rules{}, err
 		}
-		return health.OfApp(&app)
+		rules, err := health.OfApp(&app)
+		if err != nil {
+			return rules, err
+		}
+		return rules, rules.Check()
 	}
 	return health.Rules{}, nil
 }

@@ -185,7 +185,8 @@ func (a *Apps) passes(id object.App) time.Duration {
 }
 
 // begin prepares, once, what the first run needs, and tells the claims of every
-// App there is: an App that is not known can't hold back a prune.
+// App there is: an App that is not known can't hold back a prune. Objects are judged
+// by its rules from the first list on.
 func (a *Apps) begin(ctx context.Context) error {
 	a.prepare.Lock()
 	defer a.prepare.Unlock()
@@ -203,7 +204,7 @@ func (a *Apps) begin(ctx context.Context) error {
 		app := &apps.Items[i]
 		id := object.App{Namespace: app.Namespace, Name: app.Name}
 		a.Claims.Know(id, following(app))
-		a.Health.App(id, app)
+		a.Health.Know(id, app)
 	}
 	a.prepared = true
 	return nil
@@ -223,7 +224,7 @@ func (a *Apps) run(ctx context.Context, id object.App, app *v1alpha1.App) pipeli
 	// Also an App that is being deleted has to wait for those that may take over
 	// what it owns.
 	a.Claims.Know(id, following(app))
-	a.Health.App(id, app)
+	a.Health.Check(id, app)
 	if app.DeletionTimestamp == nil {
 		wants, err := a.wants(ctx, app)
 		if err != nil {

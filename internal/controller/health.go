@@ -33,6 +33,8 @@ type Health struct {
 	Now       func() time.Time
 	Log       *slog.Logger
 
+	load sync.Mutex // so that an older list does not come after a newer one
+
 	mu    sync.Mutex
 	rules map[types.UID]*rulesOf // of HealthRules
 	apps  map[object.App]*rulesOfApp
@@ -48,12 +50,16 @@ type rulesOf struct {
 
 // rulesOfApp are what an App's rules were made of, and what is wrong with them.
 type rulesOfApp struct {
-	spec *v1alpha1.AppHealth
-	err  error
+	spec    *v1alpha1.AppHealth
+	rules   health.Rules
+	checked bool
+	wrong   string
 }
 
 // Load puts the rules of all HealthRules in force.
 func (h *Health) Load(ctx context.Context) error {
+	h.load.Lock()
+	defer h.load.Unlock()
 	var list v1alpha1.HealthRuleList
 	if err := h.Client.List(ctx, &list, client.InNamespace(h.Namespace)); err != nil {
 		return fmt.Errorf("reading the HealthRules: %w", err)
@@ -93,7 +99,10 @@ func (h *Health) Reconcile(ctx context.Context, req reconcile.Request) (reconcil
 	if err := h.Client.Get(ctx, req.NamespacedName, &r); err != nil {
 		return reconcile.Result{}, client.IgnoreNotFound(err)
 	}
-	ready := h.ready(&r)
+	ready, ok := h.ready(&r)
+	if !ok {
+		return reconcile.Result{}, nil // it has changed again, which brings another look
+	}
 	ready.ObservedGeneration, ready.LastTransitionTime = r.Generation, metav1.NewTime(h.Now()).Rfc3339Copy()
 	base := r.DeepCopy()
 	r.Status.ObservedGeneration = r.Generation
@@ -113,38 +122,46 @@ const (
 	reasonOtherPlace = "OtherNamespace"
 )
 
-// ready says whether a HealthRule is in force.
-func (h *Health) ready(r *v1alpha1.HealthRule) metav1.Condition {
-	c := metav1.Condition{Type: v1alpha1.ConditionReady, Status: metav1.ConditionFalse}
+// ready says whether a HealthRule is in force; ok is false if that is not known of
+// what it is now.
+func (h *Health) ready(r *v1alpha1.HealthRule) (c metav1.Condition, ok bool) {
+	c = metav1.Condition{Type: v1alpha1.ConditionReady, Status: metav1.ConditionFalse}
 	if r.Namespace != h.Namespace {
 		c.Reason = reasonOtherPlace
 		c.Message = fmt.Sprintf("a HealthRule counts in the namespace %s only, where it is for all Apps: move it there, or put its rules into spec.health.rules of the Apps that need them", h.Namespace)
-		return c
+		return c, true
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if in := h.rules[r.UID]; in != nil && in.err != nil {
-		c.Reason = report.ReasonInvalidHealthRule
-		c.Message = wrong(in.err)
-		return c
+	in := h.rules[r.UID]
+	switch {
+	case in == nil || in.generation != r.Generation:
+		return c, false
+	case in.err != nil:
+		c.Reason, c.Message = report.ReasonInvalidHealthRule, wrong(in.err)
+	default:
+		c.Status, c.Reason, c.Message = metav1.ConditionTrue, reasonInForce, "objects of every App are judged by it"
 	}
-	c.Status, c.Reason = metav1.ConditionTrue, reasonInForce
-	c.Message = "objects of every App are judged by it"
-	return c
+	return c, true
 }
 
-// wrong says what is wrong with rules, in one line.
+// wrong says what is wrong with rules that are in force none the less.
 func wrong(err error) string {
+	return line(err) + "; until it is put right, objects that the rule is asked of are Unknown"
+}
+
+// line is an error in one line that fits into a status.
+func line(err error) string {
 	const most = 800
 	text := strings.Join(strings.Fields(err.Error()), " ")
 	if len(text) > most {
 		text = strings.ToValidUTF8(text[:most], "") + "…"
 	}
-	return text + "; until it is put right, objects that the rule is asked of are Unknown"
+	return text
 }
 
-// App puts the rules of an App in force.
-func (h *Health) App(id object.App, app *v1alpha1.App) {
+// Know puts the rules of an App in force.
+func (h *Health) Know(id object.App, app *v1alpha1.App) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	have := h.apps[id]
@@ -154,17 +171,39 @@ func (h *Health) App(id object.App, app *v1alpha1.App) {
 	if h.apps == nil {
 		h.apps = map[object.App]*rulesOfApp{}
 	}
-	rules, err := health.OfApp(app)
-	h.apps[id] = &rulesOfApp{app.Spec.Health.DeepCopy(), err}
-	h.Tracker.JudgeOf(id, rules)
+	have = &rulesOfApp{spec: app.Spec.Health.DeepCopy()}
+	var err error
+	if have.rules, err = health.OfApp(app); err != nil {
+		have.wrong, have.checked = line(err), true
+	}
+	h.apps[id] = have
+	h.Tracker.JudgeOf(id, have.rules)
+}
+
+// Check is Know, and finds out what Wrong then says. It takes a while where there is
+// much to compile, and keeps only its caller waiting.
+func (h *Health) Check(id object.App, app *v1alpha1.App) {
+	h.Know(id, app)
+	h.mu.Lock()
+	have := h.apps[id]
+	h.mu.Unlock()
+	if have == nil || have.checked {
+		return
+	}
+	err := have.rules.Check()
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if have.checked = true; err != nil {
+		have.wrong = wrong(err)
+	}
 }
 
 // Wrong says what is wrong with the rules of an App; empty if nothing is.
 func (h *Health) Wrong(id object.App) string {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if have := h.apps[id]; have != nil && have.err != nil {
-		return wrong(have.err)
+	if have := h.apps[id]; have != nil {
+		return have.wrong
 	}
 	return ""
 }

@@ -127,10 +127,10 @@ func TestHealthOrder(t *testing.T) {
 	h.put(t, "abide-system", "b", judgedBy("'b again'"))
 	want("it changes", "b again", "b again")
 	app.Spec.Health = &v1alpha1.AppHealth{Rules: []v1alpha1.KindHealth{judgedBy("'own'")}}
-	h.App(web, app)
+	h.Check(web, app)
 	want("rules of an App", "own", "b again")
 	app.Spec.Health = nil
-	h.App(web, app)
+	h.Check(web, app)
 	want("they go", "b again", "b again")
 	for _, name := range []string{"b", "m"} {
 		if err := h.Client.Delete(t.Context(), &v1alpha1.HealthRule{ObjectMeta: metav1.ObjectMeta{Namespace: "abide-system", Name: name}}); err != nil {
@@ -166,21 +166,21 @@ func TestHealthWrong(t *testing.T) {
 
 	app := &v1alpha1.App{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "web"}}
 	app.Spec.Health = &v1alpha1.AppHealth{Rules: []v1alpha1.KindHealth{judgedBy("self.has('x')")}}
-	h.App(web, app)
+	h.Check(web, app)
 	if got := h.Wrong(web); !strings.Contains(got, "App shop/web spec.health.rules[0].rules[0]: message (self.has('x')): column 9") {
 		t.Errorf("%q", got)
 	}
 	app.Spec.Health.Rules[0] = judgedBy("'right'")
-	h.App(web, app)
+	h.Check(web, app)
 	if got := h.Wrong(web); got != "" {
 		t.Errorf("put right, and %q", got)
 	}
 	var many []v1alpha1.HealthExpression
 	for i := range 9 {
-		many = append(many, v1alpha1.HealthExpression{When: fmt.Sprint("x", i, strings.Repeat(" + 1", 999)), Health: v1alpha1.HealthHealthy})
+		many = append(many, v1alpha1.HealthExpression{When: fmt.Sprint("x", i, strings.Repeat(" + 1", 800)), Health: v1alpha1.HealthHealthy})
 	}
 	app.Spec.Health.Rules[0].Rules = many
-	h.App(web, app)
+	h.Check(web, app)
 	if got := h.Wrong(web); len(got) > 1024 || !strings.Contains(got, "(and 8 more)") {
 		t.Errorf("%d bytes: %s", len(got), got)
 	}

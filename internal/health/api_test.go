@@ -2,8 +2,12 @@ package health
 
 import (
 	"fmt"
+	"maps"
+	"runtime"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -58,10 +62,17 @@ func TestWrongRules(t *testing.T) {
 			"undeclared reference to 'a' (and 1 more)", v1alpha1.HealthUnknown, "spec.rules[0]"},
 		{"its message", func() (Rules, error) { return OfHealthRule(healthRule(kindX("true", "7"))) },
 			"spec.rules[0]: message (7): it gives int, and must give text", v1alpha1.HealthUnknown, "it gives int"},
+		{"an App with too many", func() (Rules, error) {
+			return OfApp(appOf(kindX(slices.Repeat([]string{"true", strings.Repeat("'m'+", 2000) + "'m'"}, 5)...)))
+		},
+			"App shop/web spec.health.rules: its expressions have 40035 bytes together, at most 32768, and none of them counts", v1alpha1.HealthHealthy, ""},
 		{"a form that the API does not take", func() (Rules, error) { return OfApp(appOf(v1alpha1.KindHealth{Group: "g"})) },
 			"App shop/web spec.health.rules[0]: it names no kinds", v1alpha1.HealthHealthy, ""},
 	} {
 		rules, err := c.rules()
+		if err == nil {
+			err = rules.Check()
+		}
 		if err == nil || !strings.Contains(err.Error(), c.err) {
 			t.Errorf("%s: the error is %v, want %q", c.reason, err, c.err)
 		}
@@ -70,8 +81,8 @@ func TestWrongRules(t *testing.T) {
 		}
 	}
 	for _, app := range []*v1alpha1.App{{}, appOf(), appOf(kindX("true", "'m'"))} {
-		if _, err := OfApp(app); err != nil {
-			t.Errorf("nothing is wrong, and it says %v", err)
+		if rules, err := OfApp(app); err != nil || rules.Check() != nil {
+			t.Errorf("nothing is wrong, and it says %v, %v", err, rules.Check())
 		}
 	}
 }
@@ -149,16 +160,51 @@ func TestManyQuickRules(t *testing.T) {
 	}
 	slow.Object["status"] = map[string]any{"conditions": conditions}
 	long := strings.Repeat("self.is('x') || ", MaxExpression/len("self.is('x') || ")-1) + "false"
-	var specs []v1alpha1.KindHealth
-	for range 16 {
-		specs = append(specs, kindX(long, "'m'"))
-	}
-	rules, err := OfApp(appOf(specs...))
+	rules, err := OfHealthRule(healthRule(kindX(slices.Repeat([]string{long, "'m'"}, 16)...)))
 	if err != nil {
 		t.Fatal(err)
 	}
 	v := NewEvaluator(rules).Explain(slow)
 	if v.Health != v1alpha1.HealthUnknown || !strings.Contains(v.Message, "the rules before it took too long") {
 		t.Errorf("%+v", v)
+	}
+}
+
+// TestProgramsAreShared: rules that are the same are compiled once, and what nobody
+// uses is not kept.
+func TestProgramsAreShared(t *testing.T) {
+	of := func(when string) *program {
+		rules, err := OfApp(appOf(kindX(when, "'m'")))
+		if err != nil {
+			t.Fatal(err)
+		}
+		p, err := rules.entries[0].rules[0].programs()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return p.when
+	}
+	const mine = "self.is('TestProgramsAreShared')"
+	one, two := of(mine), of(mine)
+	if one != two || one == of(mine+" && true") {
+		t.Error("two Apps with the same rule don't share it, or two with others do")
+	}
+	runtime.KeepAlive(one)
+	kept := func() bool {
+		inUse.Lock()
+		defer inUse.Unlock()
+		return slices.ContainsFunc(slices.Collect(maps.Keys(inUse.programs)), func(s source) bool { return strings.HasPrefix(s.expression, mine) })
+	}
+	if !kept() {
+		t.Fatal("it is not known while it is used")
+	}
+	runtime.KeepAlive(two)
+	for deadline := time.After(30 * time.Second); kept(); {
+		runtime.GC()
+		select {
+		case <-deadline:
+			t.Fatal("what nobody uses is kept")
+		case <-time.After(time.Millisecond):
+		}
 	}
 }

@@ -84,8 +84,8 @@ func TestExamples(t *testing.T) {
 		t.Fatal(err)
 	}
 	own, err := OfApp(&app)
-	if err != nil {
-		t.Fatal(err)
+	if err != nil || own.Check() != nil {
+		t.Fatal(err, own.Check())
 	}
 	e := NewEvaluator(own).Before(NewEvaluator(shared.Before(Shipped())))
 	for _, c := range []struct {

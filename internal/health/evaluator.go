@@ -133,7 +133,7 @@ func (r *rule) ask(s *subject) (v Verdict, ok bool) {
 		return v, false
 	}
 	v = Verdict{Health: r.health, Rule: r.at}
-	if p.message.Program == nil {
+	if p.message == nil {
 		return v, true
 	}
 	// How the object is doing is known, so a message that fails does not change it.

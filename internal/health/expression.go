@@ -3,9 +3,11 @@ package health
 import (
 	"errors"
 	"fmt"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
+	"weak"
 
 	"github.com/google/cel-go/cel"
 	celast "github.com/google/cel-go/common/ast"
@@ -24,8 +26,8 @@ const maxCost = 100_000
 
 // programs are the compiled expressions of a rule.
 type programs struct {
-	when    program
-	message program // none without
+	when    *program
+	message *program // nil without
 }
 
 // program is a compiled expression.
@@ -85,14 +87,14 @@ func (costs) CallCost(function, _ string, args []ref.Val, result ref.Val) *uint6
 // programs compiles the rule, once.
 func (r *rule) programs() (*programs, error) {
 	r.once.Do(func() {
-		if r.compiled.when, r.err = compile(r.when, cel.BoolType); r.err != nil {
+		if r.compiled.when, r.err = compiled(r.when, cel.BoolType); r.err != nil {
 			r.err = about("when", r.when, r.err)
 			return
 		}
 		if r.message == "" {
 			return
 		}
-		if r.compiled.message, r.err = compile(r.message, cel.StringType); r.err != nil {
+		if r.compiled.message, r.err = compiled(r.message, cel.StringType); r.err != nil {
 			r.err = about("message", r.message, r.err)
 		}
 	})
@@ -107,6 +109,49 @@ func about(field, expression string, err error) error {
 		text = strings.ToValidUTF8(text[:most], "") + "…"
 	}
 	return fmt.Errorf("%s (%s): %w", field, text, err)
+}
+
+// source is what a program is made of.
+type source struct {
+	expression string
+	want       *cel.Type
+}
+
+// inUse are the programs in use, so that Apps that have the same rules share them:
+// one takes some 8 KiB.
+var inUse = struct {
+	sync.Mutex
+	programs map[source]weak.Pointer[program]
+}{programs: map[source]weak.Pointer[program]{}}
+
+// compiled is compile, or what it gave before.
+func compiled(expression string, want *cel.Type) (*program, error) {
+	from := source{expression, want}
+	inUse.Lock()
+	p := inUse.programs[from].Value()
+	inUse.Unlock()
+	if p != nil {
+		return p, nil
+	}
+	made, err := compile(expression, want)
+	if err != nil {
+		return nil, err
+	}
+	p = &made
+	inUse.Lock()
+	defer inUse.Unlock()
+	if other := inUse.programs[from].Value(); other != nil {
+		return other, nil
+	}
+	inUse.programs[from] = weak.Make(p)
+	runtime.AddCleanup(p, func(from source) {
+		inUse.Lock()
+		defer inUse.Unlock()
+		if inUse.programs[from].Value() == nil {
+			delete(inUse.programs, from)
+		}
+	}, from)
+	return p, nil
 }
 
 // compile compiles an expression that must give a type, or one that can't be told
@@ -226,7 +271,7 @@ func (s *subject) ResolveName(name string) (any, bool) {
 func (s *subject) Parent() cel.Activation { return nil }
 
 // isTrue evaluates an expression that is true or false.
-func (s *subject) isTrue(p program) (bool, error) {
+func (s *subject) isTrue(p *program) (bool, error) {
 	v, err := s.eval(p)
 	if err != nil {
 		return false, err
@@ -239,7 +284,7 @@ func (s *subject) isTrue(p program) (bool, error) {
 }
 
 // text evaluates an expression that gives text.
-func (s *subject) text(p program) (string, error) {
+func (s *subject) text(p *program) (string, error) {
 	v, err := s.eval(p)
 	if err != nil {
 		return "", err
@@ -253,7 +298,7 @@ func (s *subject) text(p program) (string, error) {
 
 // eval evaluates an expression. The rules of a kind have the bound of one together:
 // there may be many.
-func (s *subject) eval(p program) (ref.Val, error) {
+func (s *subject) eval(p *program) (ref.Val, error) {
 	if s.spent += p.cost; s.spent > maxCost {
 		return nil, errors.New("the rules before it took too long")
 	}
