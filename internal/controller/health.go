@@ -36,7 +36,7 @@ type Health struct {
 	load sync.Mutex // so that an older list does not come after a newer one
 
 	mu    sync.Mutex
-	rules map[types.UID]*rulesOf // of HealthRules
+	rules map[types.UID]*rulesOf // of HealthRules; written with both locks held
 	apps  map[object.App]*rulesOfApp
 }
 
@@ -64,8 +64,6 @@ func (h *Health) Load(ctx context.Context) error {
 	if err := h.Client.List(ctx, &list, client.InNamespace(h.Namespace)); err != nil {
 		return fmt.Errorf("reading the HealthRules: %w", err)
 	}
-	h.mu.Lock()
-	defer h.mu.Unlock()
 	now := make(map[types.UID]*rulesOf, len(list.Items))
 	var ordered []*rulesOf
 	for i := range list.Items {
@@ -78,7 +76,9 @@ func (h *Health) Load(ctx context.Context) error {
 		now[r.UID] = c
 		ordered = append(ordered, c)
 	}
+	h.mu.Lock()
 	h.rules = now
+	h.mu.Unlock()
 	slices.SortFunc(ordered, func(a, b *rulesOf) int { return cmp.Compare(a.name, b.name) })
 	all := health.Shipped()
 	for _, c := range slices.Backward(ordered) {
