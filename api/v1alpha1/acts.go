@@ -103,3 +103,57 @@ type PauseSpec struct {
 	// +kubebuilder:validation:MaxLength=1024
 	Reason string `json:"reason,omitempty"`
 }
+
+// Pin holds one App at one of its releases until what Git says of the App is
+// something else than what it skips. It has the name of the App. Its author is
+// proved like an Approval's.
+//
+// +kubebuilder:object:root=true
+// +kubebuilder:resource:scope=Namespaced,categories={abide}
+// +kubebuilder:printcolumn:name="Release",type=integer,JSONPath=`.spec.release`
+// +kubebuilder:printcolumn:name="By",type=string,JSONPath=`.spec.by`
+// +kubebuilder:printcolumn:name="Reason",type=string,JSONPath=`.spec.reason`
+// +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
+type Pin struct {
+	metav1.TypeMeta `json:",inline"`
+	// metadata has the name, the namespace, labels and annotations.
+	// +optional
+	metav1.ObjectMeta `json:"metadata,omitempty"`
+
+	// spec is what the App is held at, by whom, and why. It never changes.
+	// +required
+	// +kubebuilder:validation:XValidation:rule="self == oldSelf",message="a Pin never changes: delete it (abide unpin APP) and make a new one (abide rollback APP)"
+	Spec PinSpec `json:"spec"`
+}
+
+// PinList is a list of Pins.
+//
+// +kubebuilder:object:root=true
+type PinList struct {
+	metav1.TypeMeta `json:",inline"`
+	// +optional
+	metav1.ListMeta `json:"metadata,omitempty"`
+	Items           []Pin `json:"items"`
+}
+
+// PinSpec is what an App is held at, by whom, and why.
+type PinSpec struct {
+	// release is the number of the release.
+	// +required
+	// +kubebuilder:validation:Minimum=1
+	Release int64 `json:"release"`
+	// skips is the desired hash that is not to be brought about: the App's
+	// status.desiredHash. When Git says something else, the Pin ends.
+	// +optional
+	// +kubebuilder:validation:MaxLength=128
+	Skips string `json:"skips,omitempty"`
+	// by is the user name of the one who pins.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=512
+	By string `json:"by"`
+	// reason is for those who wonder later.
+	// +optional
+	// +kubebuilder:validation:MaxLength=1024
+	Reason string `json:"reason,omitempty"`
+}

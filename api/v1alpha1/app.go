@@ -74,11 +74,57 @@ type AppSpec struct {
 	// +optional
 	Health *AppHealth `json:"health,omitempty"`
 
+	// dependsOn are Apps that come first: nothing of this App is changed before
+	// they are healthy at, or beyond, the commit in question where both come from
+	// one repository, and they are removed only after it.
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=32
+	DependsOn []Dependency `json:"dependsOn,omitempty"`
+
+	// allowedDependents are the namespaces, besides its own, whose Apps may depend
+	// on this App; "*" stands for every namespace.
+	// +optional
+	// +listType=set
+	// +kubebuilder:validation:MaxItems=64
+	// +kubebuilder:validation:items:MaxLength=63
+	// +kubebuilder:validation:items:Pattern=`^(\*|[a-z0-9]([-a-z0-9]*[a-z0-9])?)$`
+	AllowedDependents []string `json:"allowedDependents,omitempty"`
+
+	// historyLimit is how many releases keep their record and their manifests.
+	// +optional
+	// +kubebuilder:default=10
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=100
+	HistoryLimit *int32 `json:"historyLimit,omitempty"`
+
 	// deletionPolicy is what happens to the objects when the App is deleted:
 	// Delete removes them in reverse order, Orphan leaves them as they are.
 	// +optional
 	// +kubebuilder:default=Delete
 	DeletionPolicy DeletionPolicy `json:"deletionPolicy,omitempty"`
+}
+
+// Dependency is an App that comes first.
+type Dependency struct {
+	// name of the App.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=63
+	Name string `json:"name"`
+
+	// namespace of the App; without it, that of the App that depends. An App of
+	// another namespace has to allow it: spec.allowedDependents.
+	// +optional
+	// +kubebuilder:validation:MaxLength=63
+	Namespace string `json:"namespace,omitempty"`
+
+	// condition is a CEL expression over app, the App as the API has it, that has
+	// to be true besides, such as app.status.objects.total > 3.
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=4096
+	Condition string `json:"condition,omitempty"`
 }
 
 // DeletionPolicy is what happens to the objects of an App that is deleted.
@@ -242,7 +288,68 @@ type SyncPolicy struct {
 	// +optional
 	// +kubebuilder:default={}
 	DeletionBudget DeletionBudget `json:"deletionBudget,omitempty"`
+
+	// timeout is how long a release may take until all it applies is healthy,
+	// hooks included; then it has failed. Without it, a release of an App with
+	// waves or hooks, or whose onFailure is Rollback, has an hour, and any other
+	// one all the time it needs.
+	// +optional
+	// +kubebuilder:validation:MinLength=2
+	// +kubebuilder:validation:MaxLength=32
+	// +kubebuilder:validation:XValidation:rule=`self.matches('^([0-9]{1,5}([.][0-9]{1,3})?(s|m|h))+$') && duration(self) >= duration('1s') && duration(self) <= duration('720h')`,message="timeout is a duration between 1s and 720h, such as 90s, 10m or 2h"
+	Timeout string `json:"timeout,omitempty"`
+
+	// retry bounds how often a release is tried.
+	// +optional
+	Retry *Retry `json:"retry,omitempty"`
+
+	// onFailure is what happens when a release fails: Hold leaves everything as it
+	// is, and Rollback puts the last release back that was healthy and skips the
+	// one that failed until Git says something else.
+	// +optional
+	// +kubebuilder:default=Hold
+	OnFailure OnFailure `json:"onFailure,omitempty"`
+
+	// onImmutable is what happens when Git changes a field that can't be changed:
+	// Fail says so, and Replace deletes the object and creates it anew. Objects
+	// that hold storage are never replaced. The annotation abide.dev/on-immutable
+	// says it for one object.
+	// +optional
+	// +kubebuilder:default=Fail
+	OnImmutable OnImmutable `json:"onImmutable,omitempty"`
 }
+
+// Retry bounds how often a release is tried.
+type Retry struct {
+	// limit is how many times a release that went wrong is tried again; then it has
+	// failed. Without it, an App without hooks and waves is tried until it works.
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	// +kubebuilder:validation:Maximum=1000
+	Limit *int32 `json:"limit,omitempty"`
+}
+
+// OnFailure is what happens when a release fails.
+//
+// +kubebuilder:validation:Enum=Hold;Rollback
+type OnFailure string
+
+// What happens when a release fails.
+const (
+	OnFailureHold     OnFailure = "Hold"
+	OnFailureRollback OnFailure = "Rollback"
+)
+
+// OnImmutable is what happens when Git changes a field that can't be changed.
+//
+// +kubebuilder:validation:Enum=Fail;Replace
+type OnImmutable string
+
+// What happens when Git changes a field that can't be changed.
+const (
+	OnImmutableFail    OnImmutable = "Fail"
+	OnImmutableReplace OnImmutable = "Replace"
+)
 
 // DeletionBudget is how much one plan may delete without an approval: a plan
 // waits when it deletes more than maxObjects and more than maxPercent of the
@@ -270,8 +377,8 @@ type AppStatus struct {
 	// +optional
 	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
 
-	// state is one word: InSync, Drifted, Progressing, Waiting, Failed, Paused
-	// or Deleting.
+	// state is one word: InSync, Drifted, Progressing, Waiting, Failed, Paused,
+	// Pinned or Deleting.
 	// +optional
 	State State `json:"state,omitempty"`
 
@@ -296,12 +403,19 @@ type AppStatus struct {
 	// +optional
 	Objects ObjectsStatus `json:"objects,omitempty"`
 
-	// hooks are objects of the chart that are not applied with the others: this
-	// version runs no hooks. The first few are named.
+	// release is the one that is under way, or else the last one.
+	// +optional
+	Release *ReleaseStatus `json:"release,omitempty"`
+
+	// pinned says that the App is held at a release, and is not as Git says.
+	// +optional
+	Pinned *PinnedStatus `json:"pinned,omitempty"`
+
+	// waitsFor are the Apps that have to come first and are not as far yet.
 	// +optional
 	// +listType=atomic
-	// +kubebuilder:validation:MaxItems=10
-	Hooks []HookNote `json:"hooks,omitempty"`
+	// +kubebuilder:validation:MaxItems=8
+	WaitsFor []WaitsFor `json:"waitsFor,omitempty"`
 
 	// plan is the plan that waits, if one does.
 	// +optional
@@ -330,6 +444,7 @@ const (
 	StateWaiting     State = "Waiting"
 	StateFailed      State = "Failed"
 	StatePaused      State = "Paused"
+	StatePinned      State = "Pinned" // held at a release, and as that says
 	StateDeleting    State = "Deleting"
 )
 
@@ -359,6 +474,9 @@ type SourceStatus struct {
 	// author of the commit, as Git has it: Name <email>.
 	// +optional
 	Author string `json:"author,omitempty"`
+	// committer of the commit, as Git has it: Name <email>.
+	// +optional
+	Committer string `json:"committer,omitempty"`
 	// date is the author's date of the commit.
 	// +optional
 	Date *metav1.Time `json:"date,omitempty"`
@@ -430,17 +548,58 @@ type ObjectNote struct {
 	Message string `json:"message,omitempty"`
 }
 
-// HookNote names a hook.
-type HookNote struct {
-	// object is its kind and name.
+// ReleaseStatus is a release, in short: abide show has all of it.
+type ReleaseStatus struct {
+	// number of the release: abide show APP#N.
 	// +required
-	Object string `json:"object"`
-	// events are when it would run, such as pre-install.
+	// +kubebuilder:validation:Minimum=1
+	Number int64 `json:"number"`
+	// outcome is Running, or what has become of it.
+	// +required
+	Outcome Outcome `json:"outcome"`
+	// desiredHash is what it brings about.
 	// +optional
-	// +listType=atomic
-	// +kubebuilder:validation:MaxItems=16
-	// +kubebuilder:validation:items:MaxLength=64
-	Events []string `json:"events,omitempty"`
+	DesiredHash string `json:"desiredHash,omitempty"`
+	// startedAt is when it began.
+	// +optional
+	StartedAt *metav1.Time `json:"startedAt,omitempty"`
+	// message says what it waits for, or why it failed.
+	// +optional
+	Message string `json:"message,omitempty"`
+}
+
+// PinnedStatus says that an App is held at a release, and is not as Git says.
+type PinnedStatus struct {
+	// to is the number of the release that the App is held at.
+	// +required
+	// +kubebuilder:validation:Minimum=1
+	To int64 `json:"to"`
+	// skips is the desired hash that is not brought about; another one ends it.
+	// +optional
+	Skips string `json:"skips,omitempty"`
+	// by is the user who pinned it; empty if abide did, since a release failed.
+	// +optional
+	By string `json:"by,omitempty"`
+	// reason says why.
+	// +optional
+	Reason string `json:"reason,omitempty"`
+	// since is when.
+	// +optional
+	Since *metav1.Time `json:"since,omitempty"`
+}
+
+// WaitsFor is an App that has to come first and is not as far yet.
+type WaitsFor struct {
+	// app is its namespace and name.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	App string `json:"app"`
+	// since is when this App began to wait for it.
+	// +optional
+	Since *metav1.Time `json:"since,omitempty"`
+	// message says what is missing.
+	// +optional
+	Message string `json:"message,omitempty"`
 }
 
 // PlanStatus is a plan that waits.

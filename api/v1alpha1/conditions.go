@@ -28,6 +28,24 @@ const (
 	// and never changes it, "replace" replaces the whole object, "ignore" leaves
 	// it alone altogether.
 	AnnotationApply = "abide.dev/apply"
+	// AnnotationWave is the wave of an object: a whole number, 0 without it. Each
+	// wave waits until the one before is healthy.
+	AnnotationWave = "abide.dev/wave"
+	// AnnotationHook makes an object a hook: it runs in one or several phases of a
+	// release: pre-sync, sync, post-sync, sync-fail, pre-delete, post-delete.
+	AnnotationHook = "abide.dev/hook"
+	// AnnotationHookDelete says when what a hook ran is removed: hook-succeeded,
+	// hook-failed, before-hook-creation or never.
+	AnnotationHookDelete = "abide.dev/hook-delete"
+	// AnnotationHookSuperseded set to "finish" lets a hook that runs end by itself,
+	// within its deadline, before a newer release begins.
+	AnnotationHookSuperseded = "abide.dev/hook-superseded"
+	// AnnotationSkipDeleteHooks set to "true" on an App has it removed without its
+	// hooks for deletion.
+	AnnotationSkipDeleteHooks = "abide.dev/skip-delete-hooks"
+	// AnnotationOnImmutable set to "replace" or "fail" says for one object what
+	// spec.sync.onImmutable says for all of an App.
+	AnnotationOnImmutable = "abide.dev/on-immutable"
 	// Finalizer keeps an App until what it owns is removed or orphaned.
 	Finalizer = "abide.dev/app"
 	// FieldManager owns every field that abide applies.

@@ -8,7 +8,7 @@
 //     must know.
 //   - [Repository]: optional settings for a Git URL or URL prefix.
 //   - [HealthRule]: how healthy objects of some kinds are.
-//   - [Approval] and [Pause]: acts of people. Each has an author who is proved
+//   - [Approval], [Pause] and [Pin]: acts of people. Each has an author who is proved
 //     by the API server, and its own RBAC.
 //   - [Inventory] and [GitRef]: records that abide keeps. Nobody edits them.
 //

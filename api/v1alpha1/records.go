@@ -75,16 +75,28 @@ type InventoryEntry struct {
 	// fingerprint of the fields that abide owns in the live object.
 	// +optional
 	Fingerprint string `json:"fingerprint,omitempty"`
+	// wave in which it was applied.
+	// +optional
+	Wave int32 `json:"wave,omitempty"`
 	// flags are per-object rules that must be known after the object has left
-	// Git: NoPrune.
+	// Git: NoPrune, Hook, Finish.
 	// +optional
 	// +listType=set
 	// +kubebuilder:validation:MaxItems=8
 	Flags []string `json:"flags,omitempty"`
 }
 
-// FlagNoPrune marks an object that its annotation protects from pruning.
-const FlagNoPrune = "NoPrune"
+// The flags of an entry.
+const (
+	// FlagNoPrune marks an object that its annotation protects from pruning.
+	FlagNoPrune = "NoPrune"
+	// FlagHook marks the run of a hook: it is removed when it is of no use any
+	// more, whatever the settings for pruning.
+	FlagHook = "Hook"
+	// FlagFinish marks the run of a hook that may end by itself before anything
+	// newer begins.
+	FlagFinish = "Finish"
+)
 
 // GitRef is the record of one followed ref: all Apps that follow it have been
 // judged up to its commit. It lives in abide's own namespace.

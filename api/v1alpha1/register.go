@@ -22,6 +22,8 @@ func AddToScheme(s *runtime.Scheme) error {
 		&Approval{}, &ApprovalList{},
 		&Pause{}, &PauseList{},
 		&HealthRule{}, &HealthRuleList{},
+		&Pin{}, &PinList{},
+		&Release{}, &ReleaseList{},
 	)
 	metav1.AddToGroupVersion(s, GroupVersion)
 	return nil

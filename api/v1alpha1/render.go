@@ -312,6 +312,11 @@ type Helm struct {
 	// says of them.
 	// +optional
 	SkipSchemaValidation *bool `json:"skipSchemaValidation,omitempty"`
+
+	// runTests runs the chart's tests when all of a release is healthy; one that
+	// fails fails the release.
+	// +optional
+	RunTests *bool `json:"runTests,omitempty"`
 }
 
 // ValuesFile is a file of values.

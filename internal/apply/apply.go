@@ -23,6 +23,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 
+	"abide.dev/abide/api/v1alpha1"
 	"abide.dev/abide/internal/cluster"
 	"abide.dev/abide/internal/object"
 	"abide.dev/abide/internal/plan"
@@ -45,7 +46,9 @@ type Result struct {
 	Live *unstructured.Unstructured
 	// Existed tells that the object was there before.
 	Existed bool
-	Err     error
+	// Took is how long it took.
+	Took time.Duration
+	Err  error
 }
 
 // Executor sends requests, at most a number of them at a time.
@@ -100,7 +103,11 @@ func (x *Executor) Apply(ctx context.Context, c *cluster.Client, items []Item) [
 func (x *Executor) run(ctx context.Context, items []Item, f func(Item) Result) []Result {
 	out := make([]Result, len(items))
 	x.each(ctx, len(items),
-		func(i int) { out[i] = f(items[i]) },
+		func(i int) {
+			began := time.Now()
+			out[i] = f(items[i])
+			out[i].Took = time.Since(began)
+		},
 		func(i int) { out[i] = Result{Item: items[i], Err: context.Cause(ctx)} })
 	return out
 }
@@ -209,6 +216,9 @@ type Target struct {
 	Kind cluster.Kind
 	// UID of the object that is meant; empty if it was never seen.
 	UID types.UID
+	// Foreground: what the object owns, such as the Pods of a Job, is gone before
+	// it is.
+	Foreground bool
 }
 
 // Fate is what became of a target.
@@ -249,7 +259,7 @@ func deleteOne(ctx context.Context, c *cluster.Client, app object.App, t Target)
 	if live.GetDeletionTimestamp() != nil {
 		return f
 	}
-	f.Gone, f.Err = c.Delete(ctx, t.Kind, t.Key.Namespace, t.Key.Name, live.GetUID())
+	f.Gone, f.Err = c.Delete(ctx, t.Kind, t.Key.Namespace, t.Key.Name, live.GetUID(), t.Foreground)
 	return f
 }
 
@@ -263,6 +273,8 @@ type ObjectError struct {
 	// Grant says how to grant what is forbidden, where that is known better than
 	// Hint does.
 	Grant string
+	// Changes: the object exists, and was to be changed.
+	Changes bool
 }
 
 func (e *ObjectError) Error() string {
@@ -278,6 +290,9 @@ func (e *ObjectError) Error() string {
 	hint := Hint(e.Err)
 	if e.Grant != "" && apierrors.IsForbidden(e.Err) {
 		hint = e.Grant
+	}
+	if e.Changes && apierrors.IsInvalid(e.Err) {
+		hint = "if that is a field that can't be changed, put it back in Git, or have the object deleted and created anew: annotation " + v1alpha1.AnnotationOnImmutable + ": replace, or spec.sync.onImmutable of the App"
 	}
 	if hint != "" {
 		msg += "; " + hint

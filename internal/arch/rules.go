@@ -19,6 +19,7 @@ type Rule struct {
 // What lies below one of them is a package of its own and not meant.
 var values = []string{
 	"internal/object", "internal/snapshot", "internal/health", "internal/plan", "internal/policy", "internal/report",
+	"internal/depend",
 }
 
 // Rules are all rules.

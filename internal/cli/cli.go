@@ -134,8 +134,9 @@ func Root(name string, s Streams) *cobra.Command {
 		return &exitError{exitUsage, fmt.Errorf("%w; see %s --help", err, c.CommandPath())}
 	})
 	root.AddCommand(
-		newUp(s), newGet(s), newStatus(s), newDiff(s), newSync(s), newWait(s),
-		newApprove(s), newPause(s), newResume(s),
+		newUp(s), newGet(s), newStatus(s), newWhy(s), newDiff(s), newSync(s), newWait(s),
+		newApprove(s), newPause(s), newResume(s), newRollback(s), newUnpin(s),
+		newHistory(s), newShow(s), newManifests(s),
 		newRender(s), newHealth(s), newInstall(s), newUninstall(s), newVersion(s), newController(s),
 	)
 	return root

@@ -37,22 +37,27 @@ type diffOptions struct {
 func newDiff(s Streams) *cobra.Command {
 	o := diffOptions{random: rand.Reader}
 	c := &cobra.Command{
-		Use:   "diff APP",
-		Short: "Show what differs between Git and the cluster, field by field",
+		Use:   "diff APP | diff APP#N APP#M",
+		Short: "Show what differs between Git and the cluster, or between two releases",
 		Long: "Show what abide would change of an App: what Git says against what is live, object by\n" +
 			"object and field by field. The API server says what an apply would come to (a dry run,\n" +
 			"under your own rights), so that defaults and admission count. It changes nothing.\n\n" +
 			"The repository is fetched by this command, with the credentials of the App's Repository\n" +
 			"if you may read them. With --local, a working copy takes its place: what would change if\n" +
-			"it were pushed. Values of Secrets are shown as hashes, which mean nothing beyond one run.",
-		Example:           "  abide diff web\n  abide diff web --local . --exit-code",
-		Args:              oneApp,
+			"it were pushed. Values of Secrets are shown as hashes, which mean nothing beyond one run.\n\n" +
+			"With two releases, what the second one rendered is shown against the first, from what abide\n" +
+			"has kept of them.",
+		Example:           "  abide diff web\n  abide diff web --local . --exit-code\n  abide diff web#3 web#7",
+		Args:              oneAppOrTwoReleases,
 		ValidArgsFunction: o.completeApps,
 		RunE: func(c *cobra.Command, args []string) error {
 			o.app = args[0]
 			cn, err := o.connect(s.Err)
 			if err != nil {
 				return err
+			}
+			if len(args) == 2 {
+				return diffReleases(c.Context(), s, cn, &o, args)
 			}
 			return runDiff(c.Context(), s, cn, o)
 		},
@@ -69,6 +74,29 @@ func newDiff(s Streams) *cobra.Command {
 	f.DurationVar(&o.limit, "timeout", 5*time.Minute, "`time` that it may take")
 	_ = c.MarkFlagDirname("local") // the flag exists
 	return c
+}
+
+// oneAppOrTwoReleases are the arguments of diff.
+func oneAppOrTwoReleases(c *cobra.Command, args []string) error {
+	if len(args) != 2 {
+		return oneApp(c, args)
+	}
+	return nil
+}
+
+func diffReleases(ctx context.Context, s Streams, c *conn, o *diffOptions, args []string) error {
+	from, err := parseRelease(args[0])
+	if err != nil {
+		return err
+	}
+	to, err := parseRelease(args[1])
+	if err != nil {
+		return err
+	}
+	if from.number == 0 || o.local != "" || o.path != "" {
+		return &exitError{exitUsage, errors.New("with two releases, diff takes the number of the first, and neither --local nor --path")}
+	}
+	return compareReleases(ctx, s, c, o, from, to)
 }
 
 // difference is what would happen to one object.
@@ -230,7 +258,7 @@ func (c *comparer) all(ctx context.Context, objects []wanted, entries []v1alpha1
 	}
 	var leaving []v1alpha1.InventoryEntry
 	for _, e := range entries {
-		if !desired[object.EntryKey(&e)] {
+		if !desired[object.EntryKey(&e)] && !slices.Contains(e.Flags, v1alpha1.FlagHook) {
 			leaving = append(leaving, e)
 		}
 	}
@@ -272,7 +300,7 @@ func (c *comparer) all(ctx context.Context, objects []wanted, entries []v1alpha1
 
 // one compares one object; nil if it is as it should be.
 func (c *comparer) one(ctx context.Context, w *wanted) (*difference, error) {
-	if w.Rules.Ignore {
+	if w.Rules.Ignore || w.Rules.Hook != nil {
 		return nil, nil
 	}
 	d := &difference{Object: w.Key.String(), File: w.Origin.File, Line: w.Origin.Line, key: w.Key}

@@ -20,7 +20,6 @@ import (
 	"abide.dev/abide/internal/desired"
 	"abide.dev/abide/internal/object"
 	"abide.dev/abide/internal/render"
-	"abide.dev/abide/internal/report"
 	"abide.dev/abide/internal/snapshot"
 	"abide.dev/abide/internal/snapshot/dirtree"
 	"abide.dev/abide/internal/snapshot/mount"
@@ -105,7 +104,7 @@ func fromGit(ctx context.Context, s Streams, c *conn, app *v1alpha1.App, abideNa
 		if err != nil {
 			return err
 		}
-		from := report.Source(&head)
+		from := head.Status()
 		if out, err = do(ctx, tree); err != nil {
 			return fmt.Errorf("at %s: %w", from.Revision, err)
 		}

@@ -56,7 +56,60 @@ var ageColumn = column{name: "AGE", text: func(o client.Object, now time.Time) s
 }}
 
 // kindTables are the kinds of abide.
-func kindTables() []kindTable {
+func kindTables() []kindTable { return slices.Concat(basicTables(), actTables()) }
+
+// actTables are acts of people, and what became of them.
+func actTables() []kindTable {
+	return []kindTable{
+		{
+			names: []string{"approvals", "approval"},
+			list:  func() client.ObjectList { return &v1alpha1.ApprovalList{} },
+			one:   func() client.Object { return &v1alpha1.Approval{} },
+			columns: []column{
+				field("APP", func(a *v1alpha1.Approval) string { return a.Spec.App }),
+				field("PLAN", func(a *v1alpha1.Approval) string { return shortDigest(a.Spec.Plan) }),
+				field("BY", func(a *v1alpha1.Approval) string { return a.Spec.By }),
+				ageColumn,
+				field("REASON", func(a *v1alpha1.Approval) string { return a.Spec.Reason }),
+			},
+		},
+		{
+			names: []string{"pauses", "pause"},
+			list:  func() client.ObjectList { return &v1alpha1.PauseList{} },
+			one:   func() client.Object { return &v1alpha1.Pause{} },
+			columns: []column{
+				field("BY", func(p *v1alpha1.Pause) string { return p.Spec.By }),
+				ageColumn,
+				field("REASON", func(p *v1alpha1.Pause) string { return p.Spec.Reason }),
+			},
+		},
+		{
+			names: []string{"pins", "pin"},
+			list:  func() client.ObjectList { return &v1alpha1.PinList{} },
+			one:   func() client.Object { return &v1alpha1.Pin{} },
+			columns: []column{
+				field("RELEASE", func(p *v1alpha1.Pin) string { return fmt.Sprint(p.Spec.Release) }),
+				field("BY", func(p *v1alpha1.Pin) string { return p.Spec.By }),
+				ageColumn,
+				field("REASON", func(p *v1alpha1.Pin) string { return p.Spec.Reason }),
+			},
+		},
+		{
+			names: []string{"releases", "release"},
+			list:  func() client.ObjectList { return &v1alpha1.ReleaseList{} },
+			one:   func() client.Object { return &v1alpha1.Release{} },
+			columns: []column{
+				field("APP", func(r *v1alpha1.Release) string { return r.Spec.App }),
+				field("NUMBER", func(r *v1alpha1.Release) string { return fmt.Sprint(r.Spec.Number) }),
+				field("OUTCOME", func(r *v1alpha1.Release) string { return string(r.Spec.Outcome) }),
+				field("COMMIT", func(r *v1alpha1.Release) string { return r.Spec.Source.Revision }),
+				ageColumn,
+			},
+		},
+	}
+}
+
+func basicTables() []kindTable {
 	return []kindTable{
 		{
 			names: []string{"apps", "app"},
@@ -103,28 +156,6 @@ func kindTables() []kindTable {
 				field("READY", func(r *v1alpha1.HealthRule) string { return string(readyOf(r.Status.Conditions).Status) }),
 				ageColumn,
 				field("MESSAGE", func(r *v1alpha1.HealthRule) string { return readyOf(r.Status.Conditions).Message }),
-			},
-		},
-		{
-			names: []string{"approvals", "approval"},
-			list:  func() client.ObjectList { return &v1alpha1.ApprovalList{} },
-			one:   func() client.Object { return &v1alpha1.Approval{} },
-			columns: []column{
-				field("APP", func(a *v1alpha1.Approval) string { return a.Spec.App }),
-				field("PLAN", func(a *v1alpha1.Approval) string { return shortDigest(a.Spec.Plan) }),
-				field("BY", func(a *v1alpha1.Approval) string { return a.Spec.By }),
-				ageColumn,
-				field("REASON", func(a *v1alpha1.Approval) string { return a.Spec.Reason }),
-			},
-		},
-		{
-			names: []string{"pauses", "pause"},
-			list:  func() client.ObjectList { return &v1alpha1.PauseList{} },
-			one:   func() client.Object { return &v1alpha1.Pause{} },
-			columns: []column{
-				field("BY", func(p *v1alpha1.Pause) string { return p.Spec.By }),
-				ageColumn,
-				field("REASON", func(p *v1alpha1.Pause) string { return p.Spec.Reason }),
 			},
 		},
 		{

@@ -86,6 +86,7 @@ func TestStatusWords(t *testing.T) {
 			}
 		}), nil},
 		{"paused", full(state(v1alpha1.StatePaused, "Paused", "paused by grace: the sale is on; 1 object would change")), pause},
+		{"waiting-for-apps", full(waitsFor("shop/db", 4, "is not ready yet")), nil},
 		{"drifted", full(state(v1alpha1.StateDrifted, "Drifted", "ConfigMap shop/web: it was changed by somebody, and spec.sync.heal is off")), nil},
 		{"unreachable", full(state(v1alpha1.StateFailed, "RemoteUnreachable", "https://example.com/team/config.git does not answer; what the last good commit says keeps running")), nil},
 		{"new", full(func(a *v1alpha1.App) {

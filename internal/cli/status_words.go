@@ -46,12 +46,11 @@ func printStatus(w io.Writer, st style, f facts) {
 	if s.State != "" {
 		row("objects", f.objects())
 	}
-	for i, h := range s.Hooks {
-		name := ""
-		if i == 0 {
-			name = "not run"
-		}
-		row(name, clean("hook "+h.Object+" ("+strings.Join(h.Events, ", ")+")"))
+	if rel := s.Release; rel != nil {
+		row("release", clean(releaseInShort(app, rel, f.now)))
+	}
+	if p := s.Pinned; p != nil {
+		row("pinned", clean(pinnedInShort(p, f.now)))
 	}
 	if f.pause != nil {
 		row("paused", clean("by "+pausedBy(f.pause, f.now)))
@@ -132,11 +131,16 @@ func (f *facts) headline(st style) string {
 		if s.Plan != nil {
 			return st.yellow("waiting for an approval")
 		}
+		if len(s.WaitsFor) > 0 {
+			return st.yellow("waiting for other Apps")
+		}
 		return st.yellow("waiting")
 	case v1alpha1.StateFailed:
 		return st.red("failed")
 	case v1alpha1.StatePaused:
 		return st.yellow("paused")
+	case v1alpha1.StatePinned:
+		return st.yellow("held at an earlier release, and not as Git says")
 	case v1alpha1.StateDeleting:
 		return st.yellow("being deleted")
 	}
@@ -245,6 +249,9 @@ func (f *facts) next() []string {
 		out = append(out,
 			fmt.Sprintf("look at the plan: abide diff %s%s", app.Name, flag),
 			fmt.Sprintf("let it go on: abide approve %s%s", app.Name, flag))
+	}
+	if len(s.WaitsFor) > 0 {
+		out = append(out, fmt.Sprintf("see what that hangs on, through the whole chain: abide why %s%s", app.Name, flag))
 	}
 	switch s.State {
 	case v1alpha1.StateFailed:

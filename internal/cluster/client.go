@@ -145,14 +145,17 @@ func (c *Client) Mark(ctx context.Context, k Kind, live, marked *unstructured.Un
 }
 
 // Delete deletes the object with this uid, what it owns following in the
-// background. It returns true when the server says that the object is gone, and
+// background or, with foreground, going first. It returns true when the server says that the object is gone, and
 // false when it is only on its way (a finalizer, a grace period). An object that
 // is not there counts as gone; one with another uid is a conflict.
-func (c *Client) Delete(ctx context.Context, k Kind, namespace, name string, uid types.UID) (gone bool, err error) {
+func (c *Client) Delete(ctx context.Context, k Kind, namespace, name string, uid types.UID, foreground bool) (gone bool, err error) {
 	if uid == "" {
 		return false, fmt.Errorf("a delete without the uid of the object is refused")
 	}
 	policy := metav1.DeletePropagationBackground
+	if foreground {
+		policy = metav1.DeletePropagationForeground
+	}
 	options, err := json.Marshal(metav1.DeleteOptions{
 		TypeMeta:          metav1.TypeMeta{APIVersion: "v1", Kind: "DeleteOptions"},
 		Preconditions:     &metav1.Preconditions{UID: &uid},

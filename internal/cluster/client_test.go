@@ -172,7 +172,7 @@ func TestDelete(t *testing.T) {
 	}
 	for name, tc := range tests {
 		c, got := server(t, tc.code, tc.answer)
-		gone, err := controller(t, c).Delete(t.Context(), configMaps, "ns", "c", "the-uid")
+		gone, err := controller(t, c).Delete(t.Context(), configMaps, "ns", "c", "the-uid", false)
 		if gone != tc.gone || (err != nil) != (tc.err != nil) || err != nil && !tc.err(err) {
 			t.Errorf("%s: gone is %t, %v", name, gone, err)
 		}
@@ -189,7 +189,7 @@ func TestDelete(t *testing.T) {
 		}
 	}
 	c, got := server(t, 200, live)
-	if _, err := controller(t, c).Delete(t.Context(), configMaps, "ns", "c", ""); err == nil || len(*got) > 0 {
+	if _, err := controller(t, c).Delete(t.Context(), configMaps, "ns", "c", "", false); err == nil || len(*got) > 0 {
 		t.Errorf("%v, %v: a delete without a uid", err, *got)
 	}
 }

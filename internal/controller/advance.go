@@ -20,6 +20,7 @@ func refKeyOf(app *v1alpha1.App) refKey {
 func (a *Apps) judged(k refKey, ref, commit string) {
 	if k.url != "" {
 		a.Refs.Judged(k, ref, commit)
+		a.Depends.Judged(k)
 	}
 }
 
@@ -70,6 +71,7 @@ func (a *Apps) Advance(id object.App, from, to, ref string) bool {
 	a.steady[id] = at
 	complete := a.Claims.Report(id, to)
 	a.mu.Unlock()
+	a.Depends.Told(id, to)
 	if complete {
 		a.judged(at.ref, ref, to)
 	}

@@ -39,6 +39,7 @@ type Apps struct {
 	Remotes      *Remotes
 	Health       *Health
 	Refs         *Refs
+	Depends      *Depends
 	Waker        *Waker
 	Events       events.EventRecorder
 	Now          func() time.Time
@@ -64,6 +65,7 @@ type Apps struct {
 	refreshes map[object.App]*refresh
 	running   map[object.App]bool
 	steady    map[object.App]standing
+	pins      map[object.App]types.UID
 }
 
 // writtenStatus is a status as we wrote it, for as long as the cache may be
@@ -133,6 +135,7 @@ func (a *Apps) Reconcile(ctx context.Context, req reconcile.Request) (reconcile.
 	if err := a.writeStatus(ctx, id, &app, &out); err != nil {
 		return reconcile.Result{}, client.IgnoreNotFound(err)
 	}
+	a.Depends.Told(id, out.Reported)
 	if out.Reported != "" && a.Claims.Report(id, out.Reported) {
 		a.judged(refKeyOf(&app), out.Head.Ref, out.Reported)
 	}
@@ -205,6 +208,7 @@ func (a *Apps) begin(ctx context.Context) error {
 		id := object.App{Namespace: app.Namespace, Name: app.Name}
 		a.Claims.Know(id, following(app))
 		a.Health.Know(id, app)
+		a.Depends.Put(app)
 	}
 	a.prepared = true
 	return nil
@@ -239,18 +243,27 @@ func (a *Apps) run(ctx context.Context, id object.App, app *v1alpha1.App) pipeli
 		}
 	}
 	var err error
-	if in.Pause, in.Approvals, err = a.acts(ctx, id); err != nil {
+	if err = a.acts(ctx, id, &in); err != nil {
 		return a.Pipeline.Fail(ctx, in, err)
 	}
+	in.Manual = a.asked(id, app)
 	if app.DeletionTimestamp == nil {
 		in.Values, in.Variables, in.ValuesErr = a.Values.Of(ctx, app)
 	}
+	in.Depends = a.depends(id, app)
 	in.Progress = func(out *pipeline.Outcome) {
 		if err := a.writeStatus(ctx, id, app, out); err != nil {
 			a.Log.Warn("progress could not be written", "app", id.String(), "error", err)
 		}
 	}
-	return a.Pipeline.Run(ctx, in)
+	out := a.Pipeline.Run(ctx, in)
+	if out.Unpinned && in.Pin != nil && ctx.Err() == nil {
+		if err := a.unpin(ctx, id, in.Pin); err != nil {
+			a.Log.Warn("a Pin that is over could not be removed; the next run does it", "app", id.String(), "error", err)
+			out.Again = cacheBehind
+		}
+	}
+	return out
 }
 
 // wants is what the App is made of, and what its kustomizations were found to
@@ -272,20 +285,56 @@ func (a *Apps) unread(id object.App) {
 }
 
 // acts reads what people have said about an App.
-func (a *Apps) acts(ctx context.Context, id object.App) (*v1alpha1.Pause, []v1alpha1.Approval, error) {
+func (a *Apps) acts(ctx context.Context, id object.App, in *pipeline.Input) error {
 	var approvals v1alpha1.ApprovalList
 	if err := a.Client.List(ctx, &approvals, client.InNamespace(id.Namespace), client.MatchingFields{approvalApp: id.Name}); err != nil {
-		return nil, nil, err
+		return err
 	}
+	in.Approvals = approvals.Items
 	var pause v1alpha1.Pause
-	err := a.Client.Get(ctx, types.NamespacedName{Namespace: id.Namespace, Name: id.Name}, &pause)
+	if there, err := a.act(ctx, id, &pause); err != nil {
+		return err
+	} else if there {
+		in.Pause = &pause
+	}
+	var pin v1alpha1.Pin
+	if there, err := a.act(ctx, id, &pin); err != nil {
+		return err
+	} else if there && pin.DeletionTimestamp == nil && pin.UID != a.ended(id) {
+		in.Pin = &pin
+	}
+	return nil
+}
+
+// act reads an act of a kind of which an App has one at most, with its name.
+func (a *Apps) act(ctx context.Context, id object.App, o client.Object) (there bool, err error) {
+	err = a.Client.Get(ctx, types.NamespacedName{Namespace: id.Namespace, Name: id.Name}, o)
 	if apierrors.IsNotFound(err) {
-		return nil, approvals.Items, nil
+		return false, nil
 	}
+	return err == nil, err
+}
+
+// ended is the Pin that was removed last, for as long as the cache may have it.
+func (a *Apps) ended(id object.App) types.UID {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.pins[id]
+}
+
+// unpin removes a Pin that is over.
+func (a *Apps) unpin(ctx context.Context, id object.App, p *v1alpha1.Pin) error {
+	err := client.IgnoreNotFound(a.Client.Delete(ctx, p.DeepCopy(), client.Preconditions{UID: &p.UID}))
 	if err != nil {
-		return nil, nil, err
+		return fmt.Errorf("removing the Pin of App %s, which is over: %w", id, err)
 	}
-	return &pause, approvals.Items, nil
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.pins == nil {
+		a.pins = map[object.App]types.UID{}
+	}
+	a.pins[id] = p.UID
+	return nil
 }
 
 // restoreStatus puts the status that was written last into an App that comes
@@ -402,10 +451,12 @@ func (a *Apps) forget(id object.App) {
 	a.Remotes.Forget(id)
 	a.Pipeline.Forget(id)
 	a.Health.Forget(id)
+	a.Depends.Delete(id)
 	a.mu.Lock()
 	delete(a.written, id)
 	delete(a.refreshes, id)
 	delete(a.steady, id)
 	delete(a.waits, id)
+	delete(a.pins, id)
 	a.mu.Unlock()
 }

@@ -44,6 +44,15 @@ func (a *Apps) refresh(id object.App, app *v1alpha1.App) {
 	}()
 }
 
+// asked tells whether a person has asked for a sync that this run is the answer
+// to.
+func (a *Apps) asked(id object.App, app *v1alpha1.App) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	r := a.refreshes[id]
+	return r != nil && r.seen && app.Status.Refresh.Observed != r.requested
+}
+
 // refreshStatus answers the annotation.
 func (a *Apps) refreshStatus(id object.App, app *v1alpha1.App) v1alpha1.RefreshStatus {
 	a.mu.Lock()

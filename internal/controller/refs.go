@@ -65,6 +65,21 @@ func (r *Refs) Judged(k refKey, ref, commit string) {
 	r.queue.Add(k)
 }
 
+// commits are those that every App which follows a ref has been judged at, newest
+// first, as far as they are remembered.
+func (r *Refs) commits(k refKey) []string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	var out []string
+	if w := r.wanted[k]; w.commit != "" {
+		out = append(out, w.commit)
+	}
+	if rec := r.records[k]; rec != nil {
+		out = append(out, rec.Recent...)
+	}
+	return out
+}
+
 // Load reads the records that are there, so that a restart writes nothing.
 func (r *Refs) Load(ctx context.Context) error {
 	var l v1alpha1.GitRefList

@@ -16,6 +16,8 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/source"
 
 	"abide.dev/abide/api/v1alpha1"
+	"abide.dev/abide/internal/object"
+	"abide.dev/abide/internal/pipeline"
 )
 
 // approvalApp is the index of Approvals by the App they are about.
@@ -37,8 +39,10 @@ func Setup(ctx context.Context, mgr manager.Manager, apps *Apps, repos *Reposito
 	}
 	err = ctrl.NewControllerManagedBy(mgr).
 		Named("app").
-		For(&v1alpha1.App{}, builder.WithPredicates(asked)).
-		Watches(&v1alpha1.Pause{}, named(client.Object.GetName)).
+		For(&v1alpha1.App{}, builder.WithPredicates(asked, changed(apps.Pipeline))).
+		Watches(&v1alpha1.App{}, apps.Depends.Handler()).
+		Watches(&v1alpha1.Pause{}, named(client.Object.GetName), builder.WithPredicates(told(apps.Pipeline))).
+		Watches(&v1alpha1.Pin{}, named(client.Object.GetName), builder.WithPredicates(told(apps.Pipeline))).
 		Watches(&v1alpha1.Approval{}, named(func(o client.Object) string { return o.(*v1alpha1.Approval).Spec.App })).
 		WatchesRawSource(source.Func(apps.Waker.Start)).
 		WithOptions(controller.Options{MaxConcurrentReconciles: concurrent}).
@@ -60,14 +64,35 @@ func Setup(ctx context.Context, mgr manager.Manager, apps *Apps, repos *Reposito
 		Complete(repos)
 }
 
+// told has a run that waits for an answer end when a person has said something
+// new of its App. It lets everything through.
+func told(p *pipeline.Pipeline) predicate.Predicate {
+	return predicate.NewPredicateFuncs(func(o client.Object) bool {
+		p.Interrupt(object.App{Namespace: o.GetNamespace(), Name: o.GetName()}, true)
+		return true
+	})
+}
+
+// changed is told for an App itself: a wish to look at Git is nothing new.
+func changed(p *pipeline.Pipeline) predicate.Predicate {
+	return predicate.Funcs{UpdateFunc: func(e event.UpdateEvent) bool {
+		old, now := e.ObjectOld, e.ObjectNew
+		if old.GetGeneration() != now.GetGeneration() || now.GetDeletionTimestamp() != nil {
+			p.Interrupt(object.App{Namespace: now.GetNamespace(), Name: now.GetName()}, true)
+		}
+		return true
+	}}
+}
+
 // asked lets through what a person changed: the spec, the request for a refresh,
-// the wish to delete. What abide writes itself wakes nobody.
+// the wish to delete, and to do so without hooks. What abide writes itself wakes nobody.
 var asked = predicate.Funcs{
 	UpdateFunc: func(e event.UpdateEvent) bool {
 		old, now := e.ObjectOld, e.ObjectNew
 		return old.GetGeneration() != now.GetGeneration() ||
 			old.GetUID() != now.GetUID() ||
 			(old.GetDeletionTimestamp() == nil) != (now.GetDeletionTimestamp() == nil) ||
+			old.GetAnnotations()[v1alpha1.AnnotationSkipDeleteHooks] != now.GetAnnotations()[v1alpha1.AnnotationSkipDeleteHooks] ||
 			old.GetAnnotations()[v1alpha1.AnnotationRefresh] != now.GetAnnotations()[v1alpha1.AnnotationRefresh]
 	},
 }

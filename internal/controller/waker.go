@@ -14,6 +14,9 @@ import (
 // Waker puts names into the queue of a controller. Before that has started, a
 // wake is not needed: everything is run once at the start.
 type Waker struct {
+	// Woken, if set, is told of each App that is woken; it must not block.
+	Woken func(object.App)
+
 	mu    sync.RWMutex
 	queue workqueue.TypedRateLimitingInterface[reconcile.Request]
 }
@@ -29,6 +32,9 @@ func (w *Waker) Start(_ context.Context, q workqueue.TypedRateLimitingInterface[
 // Wake has an App run soon. It never blocks.
 func (w *Waker) Wake(app object.App) {
 	w.WakeName(types.NamespacedName{Namespace: app.Namespace, Name: app.Name})
+	if w.Woken != nil {
+		w.Woken(app)
+	}
 }
 
 // WakeName is Wake for a name of any kind.

@@ -11,6 +11,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"strings"
 	"time"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -134,6 +135,9 @@ func fault(k object.Key, rendered *render.Object, err error) error {
 // rest.
 func Key(app *v1alpha1.App, rendered *render.Object, scopes Scopes) object.Key {
 	k := object.KeyOf(rendered.Unstructured)
+	if k.Name == "" { // a hook: each of its runs has a name of its own
+		k.Name = strings.TrimRight(rendered.GetGenerateName(), "-.")
+	}
 	namespaced, known := scopes[k.GroupKind()]
 	switch {
 	case known && !namespaced:
@@ -146,13 +150,17 @@ func Key(app *v1alpha1.App, rendered *render.Object, scopes Scopes) object.Key {
 
 // records are the kinds that abide alone writes. One in a repository, copied from
 // a cluster, would claim objects for an App that it does not own.
-var records = map[string]bool{"Inventory": true, "GitRef": true}
+var records = map[string]bool{"Inventory": true, "GitRef": true, "Release": true}
 
 // Prepare makes of one rendered object what is applied.
 func Prepare(app *v1alpha1.App, rendered *render.Object, scopes Scopes) (Object, error) {
 	o := Object{Unstructured: rendered.DeepCopy(), Key: Key(app, rendered, scopes), Origin: rendered.Origin}
 	if o.Key.Group == v1alpha1.Group && records[o.Key.Kind] {
 		return o, fault(o.Key, rendered, errors.New("it is a record that abide itself keeps, and would be taken for one: remove it from the repository"))
+	}
+	if o.GetName() == "" {
+		o.SetName(o.Key.Name)
+		o.SetGenerateName("")
 	}
 	if err := object.Normalise(o.Unstructured); err != nil {
 		return o, fault(o.Key, rendered, err)

@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"strings"
 	"testing"
 
 	corev1 "k8s.io/api/core/v1"
@@ -80,11 +81,11 @@ func TestChart(t *testing.T) {
 	if cm.Data["namespace"] != shop || cm.Data["serves"] != "true" || cm.Data["kubernetes"] != "1" {
 		t.Errorf("what the chart found of its release and the cluster: %v", cm.Data)
 	}
-	if s := app.Status; s.Source.Renderer != "helm" || len(s.Hooks) != 1 || s.Hooks[0].Object != "ConfigMap boutique-migrate" || len(s.Hooks[0].Events) != 2 {
-		t.Errorf("the status says renderer %q, hooks %+v", s.Source.Renderer, s.Hooks)
+	if s := app.Status; s.Source.Renderer != "helm" || s.Release == nil || s.Release.Number != 1 {
+		t.Errorf("the status says renderer %q, release %+v", s.Source.Renderer, s.Release)
 	}
-	if w.find(shop, "boutique-migrate") != nil {
-		t.Error("a hook was applied with the rest")
+	if w.find(shop, "boutique-migrate") == nil {
+		t.Error("the hook did not run")
 	}
 
 	w.patch(cmNamed(shop, "settings"), "somebody", `{"data":{"values.yaml":"colour: blue"}}`)
@@ -99,4 +100,52 @@ func TestChart(t *testing.T) {
 	w.repo.Write(map[string]string{"envs/prod.yaml": "size: huge\n"})
 	w.push(app, "larger")
 	w.has(shop, "boutique", "blue huge sour 3")
+}
+
+// TestChartTests: the tests of a chart run when all of a release is healthy, if the
+// App asks for that, and one that fails fails the release. Hooks of a first install
+// and of an upgrade are told apart.
+func TestChartTests(t *testing.T) {
+	w := newWorld(t)
+	ns := w.sandbox.Namespace(t)
+	hook := func(events, policy string) map[string]string {
+		return map[string]string{"helm.sh/hook": events, "helm.sh/hook-delete-policy": policy}
+	}
+	w.repo.Write(map[string]string{
+		"chart/Chart.yaml":               "apiVersion: v2\nname: shop\nversion: 1.0.0\n",
+		"chart/values.yaml":              "value: one\n",
+		"chart/templates/a.yaml":         configMap("a", "{{ .Values.value }}"),
+		"chart/templates/install.yaml":   job("on-install", hook("pre-install", ""), completes),
+		"chart/templates/upgrade.yaml":   job("on-upgrade", hook("post-upgrade", "hook-succeeded"), completes),
+		"chart/templates/tests/one.yaml": job("check", hook("test", ""), completes),
+	})
+	w.repo.Commit("one")
+	since := now()
+	w.run()
+	quiet := w.app("quiet", "chart", ns)
+	w.outcome(quiet, 1, v1alpha1.OutcomeSucceeded)
+	if made := w.created(since, "jobs"); len(made) != 1 || !strings.HasPrefix(made[0], "on-install-1-") {
+		t.Errorf("the first release ran %v", made)
+	}
+	w.delete(quiet)
+	w.gone(&v1alpha1.App{}, w.own, "quiet")
+
+	since = now()
+	app := w.app("app", "chart", ns, func(a *v1alpha1.App) {
+		a.Spec.Render = &v1alpha1.Render{Helm: &v1alpha1.Helm{RunTests: new(true)}}
+	})
+	rel := w.outcome(app, 1, v1alpha1.OutcomeSucceeded)
+	if len(rel.Hooks) != 2 || rel.Hooks[1].Hook != "Job.batch "+ns+"/check" || rel.Hooks[1].When != "post-sync" {
+		t.Errorf("the first release ran %+v", rel.Hooks)
+	}
+	w.repo.Write(map[string]string{"chart/values.yaml": "value: two\n", "chart/templates/tests/one.yaml": job("check", hook("test", ""), fails)})
+	w.push(app, "two")
+	w.says(app, "ReleaseFailed", "release 2 failed", "post-sync hook", "check-2-")
+	w.has(ns, "a", "two")
+	if made := w.created(since, "jobs"); len(made) != 4 || !strings.HasPrefix(made[2], "on-upgrade-2-") {
+		t.Errorf("the releases ran %v", made)
+	}
+	w.repo.Write(map[string]string{"chart/templates/tests/one.yaml": job("check", hook("test", ""), completes)})
+	w.ready(app, w.push(app, "mended"))
+	w.outcome(app, 3, v1alpha1.OutcomeSucceeded)
 }

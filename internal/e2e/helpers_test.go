@@ -198,8 +198,9 @@ func split(writes []string) (toObjects, records []string) {
 	for _, s := range writes {
 		_, rest, _ := strings.Cut(s, " ")
 		resource, _, _ := strings.Cut(rest, " ")
-		switch strings.TrimSuffix(resource, "/status") {
-		case "apps", "inventories", "gitrefs", "events", "repositories", "healthrules":
+		switch {
+		case slices.Contains([]string{"apps", "inventories", "gitrefs", "events", "repositories", "releases", "healthrules"}, strings.TrimSuffix(resource, "/status")),
+			strings.Contains(s, " secrets abide-manifests-"), strings.Contains(s, " secrets abide-release-key"):
 			records = append(records, s)
 		default:
 			toObjects = append(toObjects, s)

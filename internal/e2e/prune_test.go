@@ -68,6 +68,13 @@ func TestBudget(t *testing.T) {
 
 	w.approve(app, second.Digest)
 	w.ready(app, "")
+	releases := w.releases(app)
+	if r := releases[len(releases)-1]; len(r.Gates) != 1 || r.Gates[0].Gate != "DeletionBudget" || r.Gates[0].By != "tester" || r.Plan.Digest != second.Digest {
+		t.Errorf("who let it through is not on record: %+v", r)
+	}
+	if r := releases[len(releases)-2]; r.Outcome != v1alpha1.OutcomeRejected || r.Plan.Digest != first.Digest {
+		t.Errorf("the plan that was given up is not on record: %+v", r)
+	}
 	for i := range 10 {
 		cm := w.find(ns, fmt.Sprintf("config-%d", i))
 		if i < 3 && (cm == nil || cm.Data["value"] != "2") || i >= 3 && cm != nil {

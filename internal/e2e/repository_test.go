@@ -4,6 +4,7 @@ import (
 	"encoding/pem"
 	"fmt"
 	"net/http/httptest"
+	"strings"
 	"testing"
 
 	corev1 "k8s.io/api/core/v1"
@@ -83,7 +84,7 @@ func TestCredentials(t *testing.T) {
 	w.patch(secret, "tester", `{"stringData":{"password":"right"}}`)
 	w.ready(app, commit)
 	for _, e := range w.requests(since) {
-		if e.Resource == "secrets" {
+		if e.Resource == "secrets" && e.Name != "abide-release-key" && !strings.HasPrefix(e.Name, "abide-manifests-") {
 			t.Errorf("the Secret was asked for again: %s", describe(e))
 		}
 	}

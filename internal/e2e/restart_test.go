@@ -1,7 +1,7 @@
 package e2e
 
 import (
-	"fmt"
+	"encoding/json"
 	"testing"
 
 	"abide.dev/abide/api/v1alpha1"
@@ -59,7 +59,7 @@ func TestRestartInEveryState(t *testing.T) {
 	w.abide.stop()
 	before := map[string]string{}
 	for name, app := range apps {
-		before[name] = fmt.Sprintf("%+v", w.get(app).Status)
+		before[name] = w.status(app)
 	}
 
 	w.repo.Write(map[string]string{"README": "hello"})
@@ -68,7 +68,7 @@ func TestRestartInEveryState(t *testing.T) {
 	w.run()
 	w.judged(commit)
 	for name, app := range apps {
-		if after := fmt.Sprintf("%+v", w.get(app).Status); after != before[name] {
+		if after := w.status(app); after != before[name] {
 			t.Errorf("App %s was\n%s\nand is\n%s", name, before[name], after)
 		}
 	}
@@ -77,4 +77,12 @@ func TestRestartInEveryState(t *testing.T) {
 	if got := without(without(writes, "dry run"), "events"); len(got) != 0 {
 		t.Errorf("after a restart with nothing changed, abide sent %q", got)
 	}
+}
+
+// status is the status of an App, as text.
+func (w *world) status(app *v1alpha1.App) string {
+	w.t.Helper()
+	b, err := json.MarshalIndent(w.get(app).Status, "", " ")
+	must(w.t, err)
+	return string(b)
 }

@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/go-logr/logr"
+	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
@@ -40,6 +41,7 @@ import (
 	"abide.dev/abide/internal/object"
 	"abide.dev/abide/internal/observe"
 	"abide.dev/abide/internal/pipeline"
+	"abide.dev/abide/internal/release"
 	"abide.dev/abide/internal/render"
 	"abide.dev/abide/internal/slots"
 	"abide.dev/abide/internal/source/chart"
@@ -161,7 +163,7 @@ func installed(ctx context.Context, kube *cluster.Cluster, host string) error {
 	if err := kube.Kinds.Refresh(ctx, time.Time{}); err != nil {
 		return fmt.Errorf("the API server %s: %w", host, err)
 	}
-	for _, kind := range []string{"App", "Repository", "Approval", "Pause", "Inventory", "GitRef", "HealthRule"} {
+	for _, kind := range []string{"App", "Repository", "Approval", "Pause", "Pin", "Release", "Inventory", "GitRef", "HealthRule"} {
 		if _, ok := kube.Kinds.Lookup(v1alpha1.GroupVersion.WithKind(kind)); !ok {
 			return fmt.Errorf("the API server %s has no kind %s: install abide's kinds with: abide install --crds | kubectl apply --server-side -f -", host, kind)
 		}
@@ -208,7 +210,7 @@ func newManager(o Options) (manager.Manager, error) {
 		Logger: logr.FromSlogHandler(o.Log.Handler()),
 		Cache:  cache.Options{DefaultTransform: cache.TransformStripManagedFields()},
 		Client: client.Options{Cache: &client.CacheOptions{
-			DisableFor: []client.Object{&v1alpha1.Inventory{}, &v1alpha1.GitRef{}},
+			DisableFor: []client.Object{&v1alpha1.Inventory{}, &v1alpha1.GitRef{}, &v1alpha1.Release{}, &corev1.Secret{}},
 		}},
 		Metrics:                       metricsserver.Options{BindAddress: off(o.MetricsAddress)},
 		HealthProbeBindAddress:        off(o.HealthAddress),
@@ -249,6 +251,7 @@ func wire(ctx context.Context, o Options, mgr manager.Manager, at stores, kube *
 		judged      = claims.New(waker.Wake)
 		tracker     = observe.New(kube.Dynamic(), waker.Wake, o.Log)
 		inventories = store.New(mgr.GetClient())
+		releases    = release.New(mgr.GetClient(), o.Namespace, time.Now)
 		refs        = controller.NewRefs(mgr.GetClient(), o.Namespace, time.Now, o.Log)
 		index       = render.NewIndex[object.App]()
 		apps        = &controller.Apps{Waker: waker}
@@ -275,26 +278,29 @@ func wire(ctx context.Context, o Options, mgr manager.Manager, at stores, kube *
 		Index:       index,
 		Executor:    apply.New(parallelRequests),
 		Inventories: inventories,
+		Releases:    releases,
 		Claims:      judged,
 		Namespace:   o.Namespace,
 		Now:         time.Now,
 		Log:         o.Log,
 	}
+	waker.Woken = func(app object.App) { pipe.Interrupt(app, false) }
 	apps.Client, apps.Pipeline, apps.Sources, apps.Claims = mgr.GetClient(), pipe, all, judged
 	apps.Repositories, apps.Values, apps.Refs, apps.Remotes = repositories, values, refs, remotes
 	apps.Health = &controller.Health{Client: mgr.GetClient(), Tracker: tracker, Namespace: o.Namespace, Now: time.Now, Log: o.Log}
+	apps.Depends = controller.NewDepends(waker.Wake)
 	recorder := newPacedEvents(mgr.GetEventRecorder("abide"), mgr.GetScheme(), o.Log)
 	apps.Turns = slots.New(concurrentApps, heldUpAfter)
 	apps.Events, apps.Now, apps.Log, apps.Observed = recorder, time.Now, o.Log, o.Outcome
 	apps.Prepare = func(ctx context.Context) error {
 		return errors.Join(
-			kube.Kinds.Refresh(ctx, time.Time{}), inventories.Load(ctx), refs.Load(ctx), apps.Health.Load(ctx))
+			kube.Kinds.Refresh(ctx, time.Time{}), inventories.Load(ctx), releases.Load(ctx), refs.Load(ctx), apps.Health.Load(ctx))
 	}
 	repos := &controller.RepositoryStatus{
 		Client: mgr.GetClient(), Repositories: repositories, Secrets: secrets, Sources: all, Waker: waker,
 		Again: repoWaker.WakeName, Now: time.Now, Log: o.Log,
 	}
-	for _, run := range []manager.RunnableFunc{tracker.Run, secrets.Start, values.ConfigMaps.Start, values.Secrets.Start, refs.Start, moves.Start, recorder.Start, untilDone(followed.hub.Run), untilDone(followed.charts.Run), untilDone(followed.files.Run)} {
+	for _, run := range []manager.RunnableFunc{tracker.Run, secrets.Start, values.ConfigMaps.Start, values.Secrets.Start, refs.Start, moves.Start, recorder.Start, sweep(mgr.GetClient(), releases, o.Log), untilDone(followed.hub.Run), untilDone(followed.charts.Run), untilDone(followed.files.Run)} {
 		if err := mgr.Add(run); err != nil {
 			return nil, err
 		}
@@ -342,6 +348,34 @@ func newValues(kube *cluster.Cluster, own string, waker *controller.Waker) *acce
 
 // identityFresh is how long an identity that was seen is taken to exist.
 const identityFresh = time.Minute
+
+// sweepEvery is how often releases of Apps that are gone are looked for.
+const sweepEvery = time.Hour
+
+// sweep removes releases of Apps that have been gone for long.
+func sweep(c client.Client, releases *release.Store, log *slog.Logger) manager.RunnableFunc {
+	return func(ctx context.Context) error {
+		for {
+			select {
+			case <-ctx.Done():
+				return nil
+			case <-time.After(sweepEvery):
+			}
+			var apps v1alpha1.AppList
+			err := c.List(ctx, &apps)
+			if err == nil {
+				there := make(map[object.App]bool, len(apps.Items))
+				for i := range apps.Items {
+					there[object.App{Namespace: apps.Items[i].Namespace, Name: apps.Items[i].Name}] = true
+				}
+				err = releases.Sweep(ctx, func(app object.App) bool { return there[app] })
+			}
+			if err != nil && ctx.Err() == nil {
+				log.Warn("releases of Apps that are gone could not be removed; it is tried again", "in", sweepEvery, "error", err)
+			}
+		}
+	}
+}
 
 // untilDone makes of a function that returns its context's error one that
 // returns nil when it was told to stop.

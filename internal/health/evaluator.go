@@ -85,7 +85,7 @@ func (e *Evaluator) byRule(u *unstructured.Unstructured) (v Verdict, ok bool) {
 				if v, ok := early(u); ok {
 					return v, true
 				}
-				s = subjectOf(u.Object)
+				s = subjectOf(self, u.Object)
 			}
 			for _, r := range next.rules {
 				if v, ok := r.ask(s); ok {

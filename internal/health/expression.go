@@ -41,17 +41,24 @@ type program struct {
 // language is what expressions can use: CEL's standard library without regular
 // expressions, whose cost the length of the text does not bound; optional fields
 // (self.?status.?phase); and our own functions.
-var language = sync.OnceValues(func() (*cel.Env, error) {
+var language = sync.OnceValues(func() (*cel.Env, error) { return languageOf(self) })
+
+// self is the object that a rule is about.
+const self = "self"
+
+// languageOf is the language of expressions about one object, which they call by
+// a name.
+func languageOf(name string) (*cel.Env, error) {
 	return cel.NewCustomEnv(slices.Concat(functions(), texts(), []cel.EnvOption{
 		cel.StdLib(cel.StdLibSubset(&celenv.LibrarySubset{
 			ExcludeFunctions: []*celenv.Function{celenv.NewFunction("matches")},
 		})),
-		cel.Variable("self", cel.MapType(cel.StringType, cel.DynType)),
+		cel.Variable(name, cel.MapType(cel.StringType, cel.DynType)),
 		cel.OptionalTypes(),
 		cel.ParserExpressionSizeLimit(MaxExpression),
 		cel.ParserRecursionLimit(100),
 	})...)
-})
+}
 
 // costs are those of our own functions, which CEL takes for one step each.
 type costs struct{}
@@ -103,12 +110,17 @@ func (r *rule) programs() (*programs, error) {
 
 // about says which expression of a rule an error is about.
 func about(field, expression string, err error) error {
+	return fmt.Errorf("%s (%s): %w", field, brief(expression), err)
+}
+
+// brief is an expression on one line of a bounded length.
+func brief(expression string) string {
 	const most = 200
 	text := strings.Join(strings.Fields(expression), " ")
 	if len(text) > most {
 		text = strings.ToValidUTF8(text[:most], "") + "…"
 	}
-	return fmt.Errorf("%s (%s): %w", field, text, err)
+	return text
 }
 
 // source is what a program is made of.
@@ -161,6 +173,10 @@ func compile(expression string, want *cel.Type) (p program, err error) {
 	if err != nil {
 		return p, err
 	}
+	return compileIn(env, expression, want)
+}
+
+func compileIn(env *cel.Env, expression string, want *cel.Type) (p program, err error) {
 	ast, issues := env.Compile(expression)
 	if err := issues.Err(); err != nil {
 		first := issues.Errors()[0]
@@ -249,20 +265,21 @@ func costOf(a *celast.AST) (cost uint64, short bool) {
 	return cost, short
 }
 
-// subject is an object as the variable self, and what it cost so far.
+// subject is an object as a variable, and what it cost so far.
 type subject struct {
-	self  ref.Val
+	name  string
+	value ref.Val
 	spent uint64
 }
 
-func subjectOf(object map[string]any) *subject {
-	return &subject{self: types.NewStringInterfaceMap(types.DefaultTypeAdapter, object)}
+func subjectOf(name string, object map[string]any) *subject {
+	return &subject{name: name, value: types.NewStringInterfaceMap(types.DefaultTypeAdapter, object)}
 }
 
 // ResolveName implements cel.Activation.
 func (s *subject) ResolveName(name string) (any, bool) {
-	if name == "self" {
-		return s.self, true
+	if name == s.name {
+		return s.value, true
 	}
 	return nil, false
 }

@@ -83,7 +83,7 @@ func part(a *celast.AST, e celast.Expr, iterVar string) bool {
 	case celast.LiteralKind:
 		return true
 	case celast.IdentKind:
-		return e.AsIdent() == "self" || e.AsIdent() == iterVar
+		return e.AsIdent() == self || e.AsIdent() == app || e.AsIdent() == iterVar
 	case celast.SelectKind:
 		return part(a, e.AsSelect().Operand(), iterVar)
 	case celast.CallKind:

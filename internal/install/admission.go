@@ -15,7 +15,7 @@ const (
 	authorRule = `object.spec.by == request.userInfo.username || ` +
 		`(request.operation == "UPDATE" && object.spec.by == oldObject.spec.by)`
 	authorMessage = `"spec.by is " + object.spec.by + ", and you are " + request.userInfo.username + ` +
-		`": put your own user name there, as abide approve and abide pause do"`
+		`": put your own user name there, as abide approve, pause and rollback do"`
 
 	// An App whose identity may create Approvals could else carry the approval of
 	// its own plan in Git.
@@ -24,10 +24,10 @@ const (
 	personMessage = "an App cannot approve a plan: an Approval is made by a person, not taken from Git"
 )
 
-// admission proves the author of Approvals and Pauses, and says at once what a
+// admission proves the author of Approvals, Pauses and Pins, and says at once what a
 // Repository may not do: a CRD's own rules do not see the namespace.
 func admission(o Options) []runtime.Object {
-	author := policy(PolicyAuthor, []string{"approvals", "pauses"},
+	author := policy(PolicyAuthor, []string{"approvals", "pauses", "pins"},
 		admissionv1.Validation{Expression: authorRule, MessageExpression: authorMessage, Message: "spec.by must be your own user name"},
 		admissionv1.Validation{Expression: personRule, Message: personMessage})
 	sharing := policy(PolicySharing, []string{"repositories"}, admissionv1.Validation{

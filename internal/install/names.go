@@ -41,7 +41,7 @@ const (
 	RoleApprover = "abide-approver"
 
 	// PolicyAuthor is the ValidatingAdmissionPolicy, and its binding, that prove
-	// the author of an Approval or a Pause.
+	// the author of an Approval, a Pause or a Pin.
 	PolicyAuthor = "abide-authenticated-author"
 	// PolicySharing is the ValidatingAdmissionPolicy, and its binding, that lets
 	// only Repositories of abide's own namespace allow others.

@@ -25,6 +25,10 @@ func pause(by string) string {
 	return fmt.Sprintf("kind: Pause\nmetadata: {name: shop}\nspec: {by: %q}", by)
 }
 
+func pin(by string) string {
+	return fmt.Sprintf("kind: Pin\nmetadata: {name: shop}\nspec: {release: 1, by: %q}", by)
+}
+
 // bound gives a user, or a ServiceAccount of the namespace, a ClusterRole in it.
 func bound(t *testing.T, cfg *rest.Config, namespace, role string, subject rbacv1.Subject) {
 	t.Helper()
@@ -115,10 +119,10 @@ func TestAuthorIsProved(t *testing.T) {
 	bound(t, sb.Config(), ns, "abide-approver", rbacv1.Subject{Kind: rbacv1.UserKind, APIGroup: rbacv1.GroupName, Name: "mallory"})
 	mallory := sb.User(t, "mallory")
 
-	for _, text := range []string{approval("alice"), pause("alice")} {
+	for _, text := range []string{approval("alice"), pause("alice"), pin("alice")} {
 		u := object(t, text)
 		_, err := resource(t, mallory, u.GetKind(), ns).Create(t.Context(), u, dryRun)
-		want := "spec.by is alice, and you are mallory: put your own user name there, as abide approve and abide pause do"
+		want := "spec.by is alice, and you are mallory: put your own user name there, as abide approve, pause and rollback do"
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s forged: %v, want %q", u.GetKind(), err, want)
 		}

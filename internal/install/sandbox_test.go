@@ -87,7 +87,7 @@ func applyManifests(t *testing.T, cfg *rest.Config) []*unstructured.Unstructured
 // kinds maps the kinds of abide to their resources.
 var kinds = map[string]string{
 	"App": "apps", "Repository": "repositories", "Approval": "approvals",
-	"Pause": "pauses", "Inventory": "inventories", "GitRef": "gitrefs", "HealthRule": "healthrules",
+	"Pause": "pauses", "Pin": "pins", "Release": "releases", "Inventory": "inventories", "GitRef": "gitrefs", "HealthRule": "healthrules",
 }
 
 // resource is how cfg's user reaches the objects of one kind of abide.

@@ -28,6 +28,8 @@ var minimal = map[string]string{
 	"HealthRule": "kind: HealthRule\nmetadata: {name: x}\nspec: {kinds: [X], rules: [{when: self.is('Ready'), health: Healthy}]}",
 	"Approval":   approval("admin"),
 	"Pause":      pause("admin"),
+	"Pin":        pin("admin"),
+	"Release":    "kind: Release\nmetadata: {name: x-1}\nspec: {app: x, number: 1, trigger: Commit, outcome: Running}",
 	"Inventory":  "kind: Inventory\nmetadata: {name: x}\napp: shop",
 	"GitRef":     "kind: GitRef\nmetadata: {name: x}\nurl: 'https://example.com/x.git'\nfollows: branch main\nref: refs/heads/main",
 }
@@ -43,11 +45,20 @@ var (
 			"type": "T", "status": "True", "reason": "R", "message": "", "lastTransitionTime": "2020-01-01T00:00:00Z",
 		},
 		"status.objects.attention":             map[string]any{"object": "o", "reason": "r"},
-		"status.hooks":                         map[string]any{"object": "o"},
-		"status.hooks.[].events":               "pre-install",
+		"spec.plan.objects":                    map[string]any{"object": "o", "action": "create"},
+		"spec.plan.objects.[].fields":          map[string]any{"path": "p"},
+		"spec.gates":                           map[string]any{"gate": "g"},
+		"spec.hooks":                           map[string]any{"hook": "h", "object": "o", "when": "pre-sync", "outcome": "Running"},
+		"spec.heals":                           map[string]any{"object": "o", "at": "2020-01-01T00:00:00.000000Z"},
+		"spec.heals.[].fields":                 map[string]any{"path": "p"},
+		"spec.manifests":                       "n",
+		"spec.source.others":                   map[string]any{"name": "n"},
 		"spec.render.helm.apiVersions":         "v1",
 		"spec.render.helm.valuesFiles":         map[string]any{"path": "p"},
 		"spec.render.helm.valuesFrom":          map[string]any{"kind": "Secret", "name": "n"},
+		"spec.dependsOn":                       map[string]any{"name": "n"},
+		"spec.allowedDependents":               "n",
+		"status.waitsFor":                      map[string]any{"app": "n/n"},
 		"spec.sources":                         map[string]any{"name": "n", "repo": "https://example.com/x.git"},
 		"spec.render.patches":                  map[string]any{"patch": "p"},
 		"spec.render.replicas":                 map[string]any{"name": "n", "count": int64(1)},
@@ -72,6 +83,8 @@ var (
 	}
 	parents = map[string]any{
 		"status.plan":                   map[string]any{"digest": "d", "gate": "g"},
+		"status.release":                map[string]any{"number": int64(1), "outcome": "Running"},
+		"status.pinned":                 map[string]any{"to": int64(1)},
 		"spec.secretRef":                map[string]any{"name": "n"},
 		"spec.source.chart":             map[string]any{"repo": "oci://example.com/charts"},
 		"spec.render.patches.[].target": map[string]any{"kind": "Deployment"},
@@ -147,7 +160,10 @@ func constraints(t *testing.T, kind string, path []string, s *apiextv1.JSONSchem
 	if len(s.Enum) > 0 {
 		add("enum", "Nonsense", "supported values: ")
 	}
-	if s.Pattern != "" || s.MultipleOf != nil || s.UniqueItems || s.Format != "" && s.Format != "date-time" && s.Format != "int32" && s.Format != "int64" {
+	if s.Pattern != "" {
+		add("pattern", "-Not a name", "should match '%s'", s.Pattern)
+	}
+	if s.MultipleOf != nil || s.UniqueItems || s.Format != "" && s.Format != "date-time" && s.Format != "int32" && s.Format != "int64" {
 		t.Errorf("%s %v has a bound that this test does not know", kind, path)
 	}
 	if s.MaxProperties != nil {
@@ -218,7 +234,7 @@ func set(m map[string]any, done string, path []string, v any) {
 			return
 		}
 		item := maps.Clone(items[here].(map[string]any))
-		set(item, here, path[2:], v)
+		set(item, here+".[]", path[2:], v)
 		m[name] = []any{item}
 		return
 	}
@@ -347,7 +363,8 @@ spec:
 spec:
   source: {repo: https://example.com/team/config.git, path: shop}
   target: {namespace: shop, createNamespace: true}
-  sync: {prune: true, heal: true, deletionBudget: {maxObjects: 5, maxPercent: 25}}
+  sync: {prune: true, heal: true, deletionBudget: {maxObjects: 5, maxPercent: 25}, onFailure: Hold, onImmutable: Fail}
+  historyLimit: 10
   deletionPolicy: Delete
 `).Object["spec"]
 	if diff := cmp.Diff(want, got.Object["spec"]); diff != "" {

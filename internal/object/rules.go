@@ -20,6 +20,13 @@ type Rules struct {
 	Replace bool
 	// Ignore leaves the object alone altogether.
 	Ignore bool
+	// Wave in which it is applied; each waits until the one before is healthy.
+	Wave int
+	// Hook says when it runs, if it is a hook; nil if it is not.
+	Hook *Hook
+	// Recreate says what a change of a field that can't be changed comes to:
+	// "replace", "fail", or empty for what the App says.
+	Recreate string
 }
 
 // helmPolicy is the annotation with which charts protect an object: "keep" is
@@ -29,7 +36,7 @@ const helmPolicy = "helm.sh/resource-policy"
 
 // RulesOf reads the annotations abide.dev/prune and abide.dev/apply, and
 // Helm's helm.sh/resource-policy, which counts where abide.dev/prune is not
-// set. A value of abide's that is not known is an error: a typing mistake in a
+// set, and those of waves and hooks, abide's, Argo CD's and Helm's. A value of abide's that is not known is an error: a typing mistake in a
 // protection must not pass for no protection.
 func RulesOf(u *unstructured.Unstructured) (Rules, error) {
 	var r Rules
@@ -54,7 +61,26 @@ func RulesOf(u *unstructured.Unstructured) (Rules, error) {
 	default:
 		return r, fmt.Errorf("annotation %s is %q; it takes \"apply\", \"create-only\", \"replace\" or \"ignore\"", v1alpha1.AnnotationApply, v)
 	}
-	return r, nil
+	switch v := a[v1alpha1.AnnotationOnImmutable]; v {
+	case "", "fail", "replace":
+		r.Recreate = v
+	default:
+		return r, fmt.Errorf("annotation %s is %q; it takes \"fail\" or \"replace\"", v1alpha1.AnnotationOnImmutable, v)
+	}
+	hook, skip, err := hookOf(u)
+	if err != nil {
+		return r, err
+	}
+	r.Hook, r.Ignore = hook, r.Ignore || skip
+	r.Wave, err = waveOf(u, hook != nil)
+	return r, err
+}
+
+// HoldsStorage tells of kinds whose objects hold data: they are never deleted to
+// be created anew.
+func HoldsStorage(gk schema.GroupKind) bool {
+	return gk == schema.GroupKind{Kind: "PersistentVolumeClaim"} || gk == schema.GroupKind{Kind: "PersistentVolume"} ||
+		gk == schema.GroupKind{Group: "apps", Kind: "StatefulSet"} || protected[gk]
 }
 
 // protected are the kinds whose deletion takes more with it than the object:

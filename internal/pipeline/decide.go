@@ -16,7 +16,7 @@ func (r *run) compute(context.Context) bool {
 	r.plan = plan.Compute(plan.Input{
 		App:       r.id,
 		Desired:   r.desired.list,
-		Inventory: r.inventory,
+		Inventory: lasting(r.inventory),
 		Observed:  r.Tracker.Observed,
 		Facts:     r.facts,
 		Wants:     r.Claims.Wants,

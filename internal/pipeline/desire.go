@@ -3,6 +3,7 @@ package pipeline
 import (
 	"context"
 	"errors"
+	"path"
 	"slices"
 	"weak"
 
@@ -18,7 +19,6 @@ import (
 	"abide.dev/abide/internal/plan"
 	"abide.dev/abide/internal/render"
 	"abide.dev/abide/internal/render/fault"
-	"abide.dev/abide/internal/render/helm"
 	"abide.dev/abide/internal/snapshot"
 )
 
@@ -41,10 +41,14 @@ type desiredState struct {
 	// outside of Git, empty if that was nothing.
 	request render.Request
 	around  string
-	hooks   []v1alpha1.HookNote
 	// partial names what a chart was told too little of.
 	partial string
 	remotes []render.Remote
+	// hooks are what runs once, in the order in which it runs.
+	hooks []hook
+	// kept names the manifests that it was read from, where it is that of a
+	// release; nil where it was rendered.
+	kept []string
 	// of finds in list what a rendered object came to, without keeping the
 	// object: one that the next render gives again need not be looked at.
 	of map[weak.Pointer[unstructured.Unstructured]]int
@@ -77,6 +81,9 @@ func (r *run) fetch(ctx context.Context) bool {
 	}
 	r.out.Head = r.Source.Head(r.id)
 	head := &r.out.Head
+	if head.Commit == "" && r.pinnedAt() != nil {
+		return true // what it is held at needs no Git
+	}
 	if head.Commit == "" {
 		if head.Err != nil {
 			r.Claims.Judge(r.id, claims.Judgement{Failed: true, Paused: r.in.Pause != nil})
@@ -92,13 +99,28 @@ func (r *run) fetch(ctx context.Context) bool {
 	return true
 }
 
-// render learns what the App should be, from memory if the commit changed
-// nothing that the last render had looked at.
+// render learns what the App should be. What Git says of an App that is held at a
+// release matters only where it can be told.
 func (r *run) render(ctx context.Context) bool {
-	if r.deleting {
-		r.desired = &desiredState{}
+	switch {
+	case r.deleting:
+		return r.deletes(ctx)
+	case r.pinnedAt() == nil:
+		return r.fromGit(ctx)
+	case r.out.Head.Commit == "":
 		return true
+	case r.fromGit(ctx):
+		return true
+	case r.out.Passing:
+		return false
 	}
+	r.desired, r.out.Err, r.out.Trouble = nil, nil, nil
+	return true
+}
+
+// fromGit learns what Git says of the App, from memory if the commit changed
+// nothing that the last render had looked at.
+func (r *run) fromGit(ctx context.Context) bool {
 	at := r.out.Head.At
 	known, err := r.holds(ctx, r.mem.desired)
 	if err != nil {
@@ -121,7 +143,11 @@ func (r *run) render(ctx context.Context) bool {
 			return r.want(d)
 		}
 	}
-	d, err := r.desire(ctx, tree)
+	asking, done := r.interruptible(ctx, func(ctx context.Context) bool { return r.outdated(ctx, at, tree) })
+	d, err := r.desire(asking, tree)
+	if done() && err != nil {
+		return r.interrupted()
+	}
 	if coming := r.need(ctx, &err); coming {
 		return r.pass(ReasonFetching, "fetching what its kustomizations name")
 	}
@@ -187,7 +213,7 @@ func (r *run) around() (desired.Around, error) {
 func (r *run) want(d *desiredState) bool {
 	r.used(d)
 	r.desired = d
-	r.out.Desired, r.out.Hooks = d.hash, d.hooks
+	r.out.Desired = d.hash
 	if !r.vanished() { // else what runs was not made by it, until the run is through
 		r.out.Renderer = d.renderer
 	}
@@ -294,15 +320,6 @@ func (r *run) ownRender() bool {
 	return r.app.Spec.Render != nil || r.app.Spec.Source.Chart != nil || r.out.Head.Beside != ""
 }
 
-// notes name the hooks of a render.
-func notes(hooks []helm.Hook) []v1alpha1.HookNote {
-	var out []v1alpha1.HookNote
-	for i := range hooks {
-		out = append(out, v1alpha1.HookNote{Object: object.KeyOf(hooks[i].Object.Unstructured).String(), Events: hooks[i].Events})
-	}
-	return out
-}
-
 // desire renders the App and reduces the objects to what a plan needs.
 func (r *run) desire(ctx context.Context, tree snapshot.Tree) (*desiredState, error) {
 	var a desired.Around
@@ -317,17 +334,15 @@ func (r *run) desire(ctx context.Context, tree snapshot.Tree) (*desiredState, er
 	if err != nil {
 		return nil, err
 	}
-	scopes, unknown, err := r.scopes(ctx, res)
+	objects := everything(res)
+	scopes, unknown, err := r.scopes(ctx, objects)
 	if err != nil {
 		return nil, err
 	}
 	d := &desiredState{
-		request: req, hooks: notes(res.Hooks), remotes: res.Remotes,
+		request: req, remotes: res.Remotes,
 		at: r.out.Head.At, generation: r.app.Generation,
 		renderer: res.Renderer, trace: res.Trace, unknown: unknown, scopes: scopes,
-		list:    make([]plan.Desired, 0, len(res.Objects)),
-		gvks:    make(map[object.Key]schema.GroupVersionKind, len(res.Objects)),
-		defines: map[schema.GroupVersionKind]bool{},
 	}
 	if outside { // as it was asked for: the kinds may have changed since
 		d.around = a.Hash()
@@ -335,16 +350,54 @@ func (r *run) desire(ctx context.Context, tree snapshot.Tree) (*desiredState, er
 	if req.Helm != nil {
 		d.partial = a.Capabilities.Partial
 	}
-	if err := r.reduce(d, res.Objects); err != nil {
+	if err := r.reduce(d, objects, unsteady(res)); err != nil {
 		return nil, err
 	}
-	d.hash = object.SetHash(len(d.list), func(i int) (object.Key, string) { return d.list[i].Key, d.list[i].Hash })
 	return d, nil
 }
 
-// reduce fills in what a plan needs of the rendered objects.
-func (r *run) reduce(d *desiredState, objects []render.Object) error {
+// everything is what a render gives, hooks of a chart included.
+func everything(res *render.Result) []render.Object {
+	if len(res.Hooks) == 0 {
+		return res.Objects
+	}
+	all := slices.Clone(res.Objects)
+	for i := range res.Hooks {
+		// One of an event that Helm does not know never runs.
+		if rules, err := object.RulesOf(res.Hooks[i].Object.Unstructured); err != nil || rules.Hook != nil {
+			all = append(all, res.Hooks[i].Object)
+		}
+	}
+	return all
+}
+
+// unsteady are the hooks that each render gives differently: what they are says
+// nothing of what the App should be.
+func unsteady(res *render.Result) map[string]bool {
+	out := map[string]bool{}
+	for _, u := range res.Unstable {
+		if u.Hook {
+			out[u.Object] = true
+		}
+	}
+	return out
+}
+
+// hookName is what a render calls a hook.
+func hookName(u *unstructured.Unstructured) string {
+	name := path.Join(u.GetNamespace(), u.GetName())
+	if name == "" {
+		name = u.GetGenerateName() + "*"
+	}
+	return u.GetKind() + " " + name
+}
+
+// reduce fills in what a plan needs of the rendered objects, and hashes them.
+func (r *run) reduce(d *desiredState, objects []render.Object, unsteady map[string]bool) error {
 	before := r.before()
+	d.list = make([]plan.Desired, 0, len(objects))
+	d.gvks = make(map[object.Key]schema.GroupVersionKind, len(objects))
+	d.defines = map[schema.GroupVersionKind]bool{}
 	kinds := map[schema.GroupVersionKind]bool{}
 	at := make(map[object.Key]*unstructured.Unstructured, len(objects))
 	for i := range objects {
@@ -365,7 +418,17 @@ func (r *run) reduce(d *desiredState, objects []render.Object) error {
 			return desired.Twice(one.Key, o)
 		}
 		at[one.Key] = o.Unstructured
-		d.list = append(d.list, one)
+		switch {
+		case one.Rules.Hook == nil:
+			d.list = append(d.list, one)
+		case !r.concerns(one.Rules.Hook):
+			continue
+		default:
+			if unsteady[hookName(o.Unstructured)] {
+				one.Hash = ""
+			}
+			d.hooks = append(d.hooks, hook{Desired: one})
+		}
 		gvk := o.GroupVersionKind()
 		d.gvks[one.Key] = gvk
 		for _, v := range desired.Serves(o.Unstructured) {
@@ -383,18 +446,65 @@ func (r *run) reduce(d *desiredState, objects []render.Object) error {
 		d.keys[i] = d.list[i].Key
 		d.of[weak.Make(at[d.keys[i]])] = i
 	}
+	arrange(d.hooks)
+	d.hash = object.SetHash(len(d.list)+len(d.hooks), func(i int) (object.Key, string) {
+		if i < len(d.list) {
+			return d.list[i].Key, d.list[i].Hash
+		}
+		h := &d.hooks[i-len(d.list)]
+		return h.Key, h.Hash
+	})
 	return nil
 }
 
 // scopes tells which kinds are namespaced, and names those that the API server
 // does not have.
-func (r *run) scopes(ctx context.Context, res *render.Result) (desired.Scopes, []schema.GroupVersionKind, error) {
-	return desired.ScopesOf(ctx, r.Cluster.Kinds, r.Now().Add(-kindsFresh), res.Objects)
+func (r *run) scopes(ctx context.Context, objects []render.Object) (desired.Scopes, []schema.GroupVersionKind, error) {
+	return desired.ScopesOf(ctx, r.Cluster.Kinds, r.Now().Add(-kindsFresh), objects)
 }
 
-// objects renders the App again and returns the objects of some keys, ready to
-// be applied.
+// objects returns the objects of some keys, ready to be applied.
 func (r *run) objects(ctx context.Context, keys map[object.Key]bool) (map[object.Key]*desired.Object, error) {
+	out, err := r.prepared(ctx, keys)
+	if err != nil {
+		return nil, err
+	}
+	for _, o := range out {
+		object.Mark(o.Unstructured, r.id)
+	}
+	return out, nil
+}
+
+// prepared renders the App again, or reads what is kept of a release, and returns
+// the objects of some keys as they are applied, all but the marks.
+func (r *run) prepared(ctx context.Context, keys map[object.Key]bool) (map[object.Key]*desired.Object, error) {
+	objects, err := r.rendering(ctx)
+	if err != nil {
+		return nil, err
+	}
+	scopes, _, err := r.scopes(ctx, objects)
+	if err != nil {
+		return nil, err
+	}
+	out := make(map[object.Key]*desired.Object, len(keys))
+	for i := range objects {
+		if !keys[desired.Key(r.app, &objects[i], scopes)] {
+			continue
+		}
+		o, err := desired.Prepare(r.app, &objects[i], scopes)
+		if err != nil {
+			return nil, err
+		}
+		out[o.Key] = &o
+	}
+	return out, nil
+}
+
+// rendering is what the desired state was made from.
+func (r *run) rendering(ctx context.Context) ([]render.Object, error) {
+	if r.desired.kept != nil {
+		return r.keptObjects(ctx, r.desired.kept)
+	}
 	tree, err := r.Source.Tree(ctx, r.id, r.desired.at)
 	if err != nil {
 		return nil, err
@@ -403,21 +513,5 @@ func (r *run) objects(ctx context.Context, keys map[object.Key]bool) (map[object
 	if err != nil {
 		return nil, err
 	}
-	scopes, _, err := r.scopes(ctx, res)
-	if err != nil {
-		return nil, err
-	}
-	out := make(map[object.Key]*desired.Object, len(keys))
-	for i := range res.Objects {
-		if !keys[desired.Key(r.app, &res.Objects[i], scopes)] {
-			continue
-		}
-		o, err := desired.Prepare(r.app, &res.Objects[i], scopes)
-		if err != nil {
-			return nil, err
-		}
-		object.Mark(o.Unstructured, r.id)
-		out[o.Key] = &o
-	}
-	return out, nil
+	return everything(res), nil
 }

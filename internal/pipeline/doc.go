@@ -6,9 +6,16 @@
 //	judge    tell the others what this App wants               (package claims)
 //	observe  what is there                                     (package observe)
 //	plan     what has to be done                               (package plan)
-//	gate     may it be done without asking
-//	apply    do it, stage by stage, written down before        (packages apply, store)
+//	gate     may it be done without asking, and before others   (package depend)
+//	attempt  which release is this part of                     (package release)
+//	apply    do it, wave by wave and stage by stage, with its
+//	         hooks, written down before                        (packages apply, store)
 //	prune    remove what Git no longer has
+//	verify   is all of it healthy
+//	settle   put on record what has become of it
+//
+// An App that is held at a release has what is kept of that in the place of what
+// Git says (pinned.go).
 //
 // A run is level-triggered and idempotent: it starts from what is stored and
 // observed, never from what an earlier run was about to do. It sends requests,

@@ -14,16 +14,24 @@ import (
 	"abide.dev/abide/internal/plan"
 )
 
-// apply executes the steps that end in an apply, stage by stage. A stage is
-// validated by a dry run as a whole, then written down, then applied.
+// apply executes the steps that end in an apply, wave by wave and within one
+// stage by stage: first the hooks that come before all of them, and those of a
+// wave with its objects.
 func (r *run) apply(ctx context.Context) bool {
+	if r.release == nil || r.deleting {
+		return true
+	}
+	if !r.phase(ctx, object.PreSync) {
+		return false
+	}
 	todo := map[object.Key]bool{}
 	for i := range r.plan.Steps {
 		if r.plan.Steps[i].Applies() {
 			todo[r.plan.Steps[i].Key] = true
 		}
 	}
-	if len(todo) == 0 {
+	hooks := r.due(object.Sync)
+	if len(todo) == 0 && len(hooks) == 0 {
 		return true
 	}
 	if !r.identity(ctx) {
@@ -37,13 +45,46 @@ func (r *run) apply(ctx context.Context) bool {
 		r.stop(v1alpha1.StateProgressing, ReasonApplying, "applying %s", count(len(todo), "object"))
 		r.in.Progress(&r.out)
 	}
-	for stage := range object.Stage(object.Stages) {
-		if !r.applyStage(ctx, stage, objects) {
+	for _, wave := range r.waves(hooks) {
+		if !r.applyWave(ctx, wave, objects, hooks) {
 			r.flushLate(ctx)
 			return false
 		}
 	}
 	return r.flush(ctx)
+}
+
+// waves are those that something is left to do in, in order.
+func (r *run) waves(hooks []hook) []int {
+	var out []int
+	for i := range r.plan.Steps {
+		if r.plan.Steps[i].Applies() {
+			out = append(out, r.plan.Steps[i].Wave)
+		}
+	}
+	for i := range hooks {
+		out = append(out, hooks[i].Rules.Wave)
+	}
+	slices.Sort(out)
+	return slices.Compact(out)
+}
+
+// applyWave applies what is left of a wave, once all that comes before it is
+// healthy. A stage is validated by a dry run as a whole, then written down, then
+// applied.
+func (r *run) applyWave(ctx context.Context, wave int, objects map[object.Key]*desired.Object, hooks []hook) bool {
+	if r.desired.list != nil {
+		if sick := r.sick(&wave); sick != "" {
+			return r.await(ReasonWave, "wave %d waits until %s", wave, sick)
+		}
+	}
+	for stage := range object.Stage(object.Stages) {
+		if !r.applyStage(ctx, wave, stage, objects) {
+			return false
+		}
+	}
+	mine := slices.DeleteFunc(slices.Clone(hooks), func(h hook) bool { return h.Rules.Wave != wave })
+	return len(mine) == 0 || r.runHooks(ctx, object.Sync, mine)
 }
 
 // heal puts right what somebody changed of what Git says as it did before. Such
@@ -116,11 +157,11 @@ func (r *run) superseded(ctx context.Context) bool {
 	return false
 }
 
-func (r *run) applyStage(ctx context.Context, stage object.Stage, objects map[object.Key]*desired.Object) bool {
+func (r *run) applyStage(ctx context.Context, wave int, stage object.Stage, objects map[object.Key]*desired.Object) bool {
 	var items []apply.Item
 	for i := range r.plan.Steps {
 		s := &r.plan.Steps[i]
-		if !s.Applies() || s.Stage() != stage {
+		if !s.Applies() || s.Wave != wave || s.Stage() != stage {
 			continue
 		}
 		o := objects[s.Key]
@@ -136,10 +177,19 @@ func (r *run) applyStage(ctx context.Context, stage object.Stage, objects map[ob
 	if len(items) == 0 {
 		return true
 	}
-	if r.superseded(ctx) {
-		return r.pass(ReasonSuperseded, "a newer commit has arrived")
+	asking, done := r.interruptible(ctx, r.superseded)
+	ok := !r.superseded(ctx) || r.pass(ReasonSuperseded, "a newer commit has arrived")
+	ok = ok && r.carryOutStage(ctx, asking, items, objects)
+	if done() && !ok {
+		return r.interrupted()
 	}
-	dry, ok := r.dryRun(ctx, items, objects)
+	return ok
+}
+
+// carryOutStage validates, writes down and applies the objects of a stage. asking
+// ends when something newer is wanted.
+func (r *run) carryOutStage(ctx, asking context.Context, items []apply.Item, objects map[object.Key]*desired.Object) bool {
+	dry, ok := r.dryRun(asking, items, objects)
 	if !ok {
 		return false
 	}
@@ -149,7 +199,7 @@ func (r *run) applyStage(ctx context.Context, stage object.Stage, objects map[ob
 	for i := range dry {
 		items[i] = dry[i].Item
 	}
-	return r.check(r.carryOut(ctx, items[:len(dry)]), objects, "the server refuses")
+	return r.check(r.carryOut(asking, items[:len(dry)]), objects, "the server refuses")
 }
 
 // item addresses the object of a step; ok is false if the API server does not
@@ -173,7 +223,7 @@ func (r *run) stub(k object.Key) (apply.Item, bool) {
 // (yet): just after its definition was applied it will be there in a moment.
 func (r *run) awaitKind(ctx context.Context, stage object.Stage, o *desired.Object) bool {
 	gvk := o.GroupVersionKind()
-	r.mem.desired = nil // look at the kinds again
+	r.mem.desired, r.mem.pinned = nil, nil // look at the kinds again
 	if r.desired.defines[gvk] {
 		if err := r.Cluster.Kinds.Refresh(ctx, r.Now()); err != nil {
 			return r.fail(ReasonClusterFailed, err)

@@ -14,12 +14,13 @@ import (
 
 // gate ends a run whose plan may not be executed without asking.
 func (r *run) gate(ctx context.Context) bool {
+	r.reject()
 	if r.in.Pause != nil && !r.deleting {
 		return r.paused()
 	}
 	// What somebody changed is put right whatever the rest has to wait for; the
 	// digest of what waits is then not changed by it either.
-	if !r.heal(ctx) || !r.refuse() {
+	if !r.heal(ctx) || !r.refuse() || !r.depend(ctx) {
 		return false
 	}
 	gates := r.gates()
@@ -39,7 +40,11 @@ func (r *run) gate(ctx context.Context) bool {
 		}
 	}
 	digest := r.plan.Digest()
-	if r.approved(digest) {
+	if a := r.approved(digest); a != nil {
+		for _, g := range gates {
+			at := a.CreationTimestamp
+			r.passed = append(r.passed, v1alpha1.PassedGate{Gate: g.Reason, By: a.Spec.By, Reason: a.Spec.Reason, Message: object.Shorten(g.Message), At: &at})
+		}
 		return true
 	}
 	messages := make([]string, len(gates))
@@ -59,9 +64,10 @@ func (r *run) gate(ctx context.Context) bool {
 		what, r.id.Name, r.id.Namespace, r.id.Name, r.id.Namespace)
 }
 
-// approved tells whether somebody has approved the plan, or the one that this is
-// what is left of: deletes that take their time are not asked about again.
-func (r *run) approved(digest string) bool {
+// approved returns the approval of the plan, or of the one that this is what is
+// left of: deletes that take their time are not asked about again. It is nil if
+// nobody has approved it.
+func (r *run) approved(digest string) *v1alpha1.Approval {
 	asked := map[object.Key]bool{}
 	for _, s := range r.plan.Select(plan.Delete, plan.Convert) {
 		asked[s.Key] = true
@@ -74,12 +80,12 @@ func (r *run) approved(digest string) bool {
 		switch p := r.in.Approvals[i].Spec.Plan; {
 		case p == digest:
 			r.mem.approved = approval{digest, asked}
-			return true
+			return &r.in.Approvals[i]
 		case left && p == r.mem.approved.digest:
-			return true
+			return &r.in.Approvals[i]
 		}
 	}
-	return false
+	return nil
 }
 
 // gates are why the plan has to wait.

@@ -4,6 +4,7 @@ import (
 	"math/rand/v2"
 	"time"
 
+	"abide.dev/abide/api/v1alpha1"
 	"abide.dev/abide/internal/object"
 	"abide.dev/abide/internal/plan"
 )
@@ -20,6 +21,22 @@ type memory struct {
 	left map[object.Key]plan.Fact
 	// approved is the plan that was last let through.
 	approved approval
+	// through is the desired hash that was last let through by what it depends on.
+	through string
+	// release is the newest release, as far as it is known; unwritten are those
+	// whose records are behind.
+	release   *v1alpha1.ReleaseSpec
+	unwritten []*v1alpha1.ReleaseSpec
+	// number is the highest that was given to a release.
+	number int64
+	// rejected is the digest of a plan that was noted as rejected.
+	rejected string
+	// pinned is what the App is held at.
+	pinned       *desiredState
+	pinnedTo     int64
+	pinnedSource v1alpha1.SourceStatus
+	// leaving is what a deleted App wants: its last hooks.
+	leaving *desiredState
 	// identityAt is when the App's ServiceAccount was last seen to exist.
 	identityAt time.Time
 }

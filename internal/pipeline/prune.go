@@ -3,29 +3,31 @@ package pipeline
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
+	"abide.dev/abide/api/v1alpha1"
 	"abide.dev/abide/internal/apply"
 	"abide.dev/abide/internal/object"
 	"abide.dev/abide/internal/plan"
 )
 
-// prune removes what is no longer wanted, stage by stage in reverse, each only
-// when nothing of the one before is left.
+// prune removes what is no longer wanted, wave by wave and stage by stage in
+// reverse, each only when nothing of the one before is left.
 func (r *run) prune(ctx context.Context) bool {
+	if r.deleting && !r.firstHooks(ctx) {
+		return false
+	}
 	for _, s := range r.plan.Select(plan.Forget) {
 		r.pending.remove = append(r.pending.remove, s.Key)
 		if r.deleting && s.Why != "" {
 			r.out.Orphaned = append(r.out.Orphaned, s.Key)
 		}
 	}
-	for stage := object.Stage(object.Stages) - 1; stage >= 0; stage-- {
+	for _, steps := range leaving(&r.plan) {
 		var targets []apply.Target
-		for _, s := range r.plan.Select(plan.Delete) {
-			if s.Stage() != stage {
-				continue
-			}
+		for _, s := range steps {
 			t, known := r.target(s.Key)
 			switch {
 			case known:
@@ -48,6 +50,84 @@ func (r *run) prune(ctx context.Context) bool {
 			r.flushLate(ctx)
 			return false
 		}
+	}
+	return r.flush(ctx)
+}
+
+// leaving are the deletes of a plan, those that go together side by side.
+func leaving(p *plan.Plan) [][]*plan.Step {
+	var out [][]*plan.Step
+	for _, s := range p.Select(plan.Delete) { // in the order of their execution
+		if n := len(out); n > 0 && out[n-1][0].Wave == s.Wave && out[n-1][0].Stage() == s.Stage() {
+			out[n-1] = append(out[n-1], s)
+			continue
+		}
+		out = append(out, []*plan.Step{s})
+	}
+	return out
+}
+
+// deletes has an App that is deleted want nothing but the hooks that its newest
+// release had for that.
+func (r *run) deletes(ctx context.Context) bool {
+	r.desired = &desiredState{}
+	note, ok := r.Releases.Last(r.id)
+	if !ok || note.UID != r.app.UID || r.app.Annotations[v1alpha1.AnnotationSkipDeleteHooks] == "true" || r.app.Spec.DeletionPolicy == v1alpha1.DeletionPolicyOrphan {
+		return true
+	}
+	if r.mem.leaving == nil {
+		d := &desiredState{}
+		if len(note.Manifests) > 0 {
+			var err error
+			if d, err = r.keptState(ctx, note.Manifests); err != nil {
+				return r.fail(ReasonRecordFailed, fmt.Errorf("what hooks the App has for its deletion can't be told: %w; to have it removed without them: kubectl annotate app %s -n %s %s=true",
+					err, r.id.Name, r.id.Namespace, v1alpha1.AnnotationSkipDeleteHooks))
+			}
+		}
+		d.hooks = slices.DeleteFunc(d.hooks, func(h hook) bool {
+			return !slices.Contains(h.Rules.Hook.Events, string(object.PreDelete)) && !slices.Contains(h.Rules.Hook.Events, string(object.PostDelete))
+		})
+		r.mem.leaving = &desiredState{hooks: d.hooks, kept: d.kept, scopes: d.scopes, kinds: d.kinds, gvks: d.gvks}
+	}
+	r.desired = r.mem.leaving
+	if len(r.desired.hooks) == 0 {
+		r.desired = &desiredState{}
+	}
+	return true
+}
+
+// firstHooks runs the hooks that come before an App is removed.
+func (r *run) firstHooks(ctx context.Context) bool {
+	return r.release == nil || r.orphaning != "" || r.phase(ctx, object.PreDelete)
+}
+
+// lastHooks runs, when nothing of a deleted App is left, the hooks that come after
+// that, and then removes what hooks ran as.
+func (r *run) lastHooks(ctx context.Context) bool {
+	if r.orphaning != "" {
+		return true
+	}
+	if r.release != nil && !r.phase(ctx, object.PostDelete) {
+		return false
+	}
+	return r.removeRuns(ctx)
+}
+
+// removeRuns removes all that hooks ran as.
+func (r *run) removeRuns(ctx context.Context) bool {
+	var targets []apply.Target
+	for _, k := range sortedKeys(r.inventory) {
+		t, known := r.target(k)
+		if !known {
+			r.pending.remove = append(r.pending.remove, k)
+			continue
+		}
+		t.Foreground = true
+		targets = append(targets, t)
+	}
+	if len(targets) > 0 && (!r.identity(ctx) || !r.remove(ctx, targets)) {
+		r.flushLate(ctx)
+		return false
 	}
 	return r.flush(ctx)
 }

@@ -43,9 +43,16 @@ func (r *run) entry(res *apply.Result, uid types.UID) v1alpha1.InventoryEntry {
 	e := v1alpha1.InventoryEntry{
 		Group: k.Group, Version: res.Kind.Version, Kind: k.Kind, Namespace: k.Namespace, Name: k.Name,
 		UID: uid, Hash: res.Hash, Fingerprint: object.Fingerprint(res.Live).Fingerprint,
+		Wave: int32(res.Rules.Wave),
+	}
+	if h := res.Rules.Hook; h != nil {
+		e.Flags = append(e.Flags, v1alpha1.FlagHook)
+		if h.Finish {
+			e.Flags = append(e.Flags, v1alpha1.FlagFinish)
+		}
 	}
 	if res.Rules.NoPrune {
-		e.Flags = []string{v1alpha1.FlagNoPrune}
+		e.Flags = append(e.Flags, v1alpha1.FlagNoPrune)
 	}
 	return e
 }

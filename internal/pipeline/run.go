@@ -19,6 +19,7 @@ import (
 	"abide.dev/abide/internal/object"
 	"abide.dev/abide/internal/observe"
 	"abide.dev/abide/internal/plan"
+	"abide.dev/abide/internal/release"
 	"abide.dev/abide/internal/render"
 	"abide.dev/abide/internal/store"
 )
@@ -35,6 +36,7 @@ type Pipeline struct {
 	Executor    *apply.Executor
 	Inventories *store.Inventories
 	Claims      *claims.Claims
+	Releases    *release.Store
 	// Namespace is abide's own: its Apps act as the controller itself.
 	Namespace string
 	Now       func() time.Time
@@ -42,6 +44,8 @@ type Pipeline struct {
 
 	mu       sync.Mutex
 	memories map[object.App]*memory
+	// interruptions are those of runs that wait for an answer.
+	interruptions map[object.App]interruption
 }
 
 // run is one run of one App.
@@ -65,6 +69,13 @@ type run struct {
 	unhealed  error // the first heal that failed
 	same      At    // a newer state that says the same of the App
 	pending   pendingWrite
+
+	release      *v1alpha1.ReleaseSpec // that this run is part of; nil if it is of none
+	unwritten    bool                  // its record is behind
+	succeeded    bool                  // the App has had a release that succeeded
+	passed       []v1alpha1.PassedGate
+	pinned       *v1alpha1.PinnedStatus // what the App is held at
+	pinnedSource v1alpha1.SourceStatus
 }
 
 // Run brings an App as far as it gets without waiting.
@@ -73,14 +84,18 @@ func (p *Pipeline) Run(ctx context.Context, in Input) Outcome {
 	// Each step says whether the run goes on; where it does not, it has said why
 	// in the outcome.
 	steps := []func(context.Context) bool{
-		r.fetch, r.render, r.judge, r.observe, r.assume, r.compute, r.gate, r.apply, r.prune,
+		r.fetch, r.render, r.pin, r.judge, r.observe, r.assume, r.compute, r.gate, r.attempt, r.apply, r.prune, r.verify,
 	}
+	through := true
 	for _, step := range steps {
-		if !step(ctx) {
-			return r.out
+		if through = step(ctx); !through {
+			break
 		}
 	}
-	r.conclude()
+	if through {
+		r.conclude(ctx)
+	}
+	r.settle(ctx)
 	return r.out
 }
 
@@ -93,6 +108,8 @@ func (p *Pipeline) begin(in Input) *run {
 		pruning:  true,
 	}
 	r.mem = p.memory(r.id)
+	note, known := p.Releases.Last(r.id)
+	r.succeeded = known && note.Healthy != nil && note.Healthy.UID == r.app.UID
 	return r
 }
 
@@ -132,6 +149,7 @@ func (p *Pipeline) Forget(app object.App) {
 	p.Tracker.Forget(app)
 	p.Claims.Forget(app)
 	p.Inventories.Forget(app)
+	p.Releases.Forget(app)
 }
 
 // stop ends the run with a state that needs no retry: whatever it waits for
@@ -183,13 +201,13 @@ func (r *run) again(d time.Duration) {
 }
 
 // conclude says what the App looks like after a run that went all the way.
-func (r *run) conclude() {
-	r.out.Complete = r.desired != nil && len(r.desired.unknown) == 0
-	if r.desired != nil && r.desired.partial != "" {
+func (r *run) conclude(ctx context.Context) {
+	r.out.Complete, r.out.Brought = len(r.desired.unknown) == 0, r.desired.hash
+	if r.desired.partial != "" {
 		r.again(kindsPartial)
 	}
 	if r.deleting {
-		r.finish()
+		r.finish(ctx)
 		return
 	}
 	r.mem.kindWaits, r.mem.approved = 0, approval{}
@@ -224,8 +242,10 @@ func (r *run) conclude() {
 		r.stop(state, reason, "%s: %s", kept[0].Key, kept[0].Why)
 	case r.in.Pause != nil:
 		r.stop(v1alpha1.StatePaused, ReasonPaused, "%s", pauseMessage(r.in.Pause))
+	case r.pinned != nil:
+		r.stop(v1alpha1.StatePinned, ReasonPinned, "%s", r.pinnedMessage())
 	default:
-		r.stop(v1alpha1.StateInSync, ReasonInSync, "%s as Git says", count(len(r.inventory), "object"))
+		r.stop(v1alpha1.StateInSync, ReasonInSync, "%s as Git says", count(len(lasting(r.inventory)), "object"))
 	}
 }
 
@@ -240,7 +260,10 @@ func keptReason(s *plan.Step) string {
 	return ReasonNotInGit
 }
 
-func (r *run) finish() {
+func (r *run) finish(ctx context.Context) {
+	if len(lasting(r.inventory)) == 0 && !r.lastHooks(ctx) {
+		return
+	}
 	if len(r.inventory) > 0 {
 		m := count(len(r.inventory), "object") + " left to remove"
 		if kept := r.plan.Select(plan.Keep); len(kept) > 0 {
@@ -248,6 +271,12 @@ func (r *run) finish() {
 		}
 		r.stop(v1alpha1.StateDeleting, ReasonDeleting, "%s", m)
 		return
+	}
+	if r.release != nil {
+		r.end(r.release, v1alpha1.OutcomeSucceeded, "")
+		if !r.record(ctx) {
+			return
+		}
 	}
 	r.out.Finished = true
 	r.stop(v1alpha1.StateDeleting, ReasonDeleting, "nothing is left to remove")

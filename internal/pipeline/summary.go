@@ -26,7 +26,7 @@ type Summary struct {
 // first those that the run had trouble with, then by how bad their health is.
 func (p *Pipeline) Summarise(app object.App, troubles []Trouble) Summary {
 	s := Summary{Health: v1alpha1.HealthHealthy}
-	entries := p.Inventories.Entries(app)
+	entries := lasting(p.Inventories.Entries(app))
 	s.Objects.Total = int32(len(entries))
 	wanted := map[object.Key]string{}
 	known := false

@@ -47,8 +47,9 @@ func (a At) without(dropped []render.Remote) At {
 // Head is where what an App follows stands: the last good state.
 type Head struct {
 	At
-	Ref    string // full name, or the commit if that is pinned
-	Author string // Name <email>
+	Ref string // full name, or the commit if that is pinned
+	// Author and Committer are Name <email>.
+	Author, Committer string
 	// Date is the author's date.
 	Date    time.Time
 	Subject string
@@ -103,14 +104,19 @@ func (e *MovedError) Error() string {
 
 // Input is what a run depends on beside what it looks up.
 type Input struct {
-	App       *v1alpha1.App
-	Pause     *v1alpha1.Pause // nil unless the App is paused
+	App   *v1alpha1.App
+	Pause *v1alpha1.Pause // nil unless the App is paused
+	Pin   *v1alpha1.Pin   // nil unless somebody holds the App at a release
+	// Manual: a person has just asked for a sync.
+	Manual    bool
 	Approvals []v1alpha1.Approval
 	// Values are what the App's valuesFrom hold, or why that can't be told; it
 	// matters only to a chart.
 	Values    []helm.ValuesSource
 	Variables []Variables
 	ValuesErr error
+	// Depends tells which Apps come first; nil if none do.
+	Depends Dependencies
 	// Progress is told, before a run that has a lot to do begins to do it, what
 	// it is about; it may be nil.
 	Progress func(*Outcome)
@@ -133,12 +139,21 @@ type Outcome struct {
 
 	Head     Head
 	Renderer string
-	// Hooks are objects of a chart that are not applied with the others.
-	Hooks []v1alpha1.HookNote
 	// Desired is the hash of what the run wanted; empty if that is not known.
 	Desired string
-	// Complete: everything that Desired asks for has been applied.
+	// Complete: everything that Brought asks for has been applied. That is Desired,
+	// but for an App that is held at a release.
 	Complete bool
+	Brought  string
+
+	// Release is the one under way, or the last one, as far as it is known, and
+	// Record all of it if the run was a part of it.
+	Release *v1alpha1.ReleaseStatus
+	Record  *v1alpha1.ReleaseSpec
+	// Pinned is what the App is held at from now on.
+	Pinned *v1alpha1.PinnedStatus
+	// Unpinned: what the App was held at is over.
+	Unpinned bool
 
 	Plan    plan.Plan
 	Waiting *v1alpha1.PlanStatus
@@ -146,6 +161,9 @@ type Outcome struct {
 	Deleted []object.Key
 	Healed  []Heal
 	Trouble []Trouble
+
+	// WaitsFor are the Apps that have to come first; their Since is not set.
+	WaitsFor []v1alpha1.WaitsFor
 
 	// Passing: the run waits for something that is usually there within
 	// milliseconds, and that wakes the App: not worth writing down before it has
@@ -221,5 +239,10 @@ const (
 	ReasonRenderFailed    = "RenderFailed"
 	ReasonClusterFailed   = "ClusterFailed"
 	ReasonContested       = "Contested"
+	ReasonHook            = "WaitingForHook"
+	ReasonWave            = "WaitingForWave"
+	ReasonReleaseFailed   = "ReleaseFailed"
+	ReasonPinned          = "Pinned"
+	ReasonPinFailed       = "PinFailed"
 	ReasonNotInGit        = "NotInGit" // of an object, while pruning is off
 )

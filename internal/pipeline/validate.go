@@ -35,10 +35,13 @@ func (r *run) dryRun(ctx context.Context, items []apply.Item, objects map[object
 		}
 		dry = r.Executor.DryRun(ctx, r.client, items)
 	}
-	if !r.check(dry, objects, "the server refuses") {
+	if dry, ok := r.recreate(ctx, items, dry); !ok {
 		return nil, false
+	} else if !r.check(dry, objects, "the server refuses") {
+		return nil, false
+	} else {
+		return r.existing(ctx, dry)
 	}
-	return r.existing(ctx, dry)
 }
 
 func (r *run) needsNamespace(results []apply.Result) bool {
@@ -76,6 +79,7 @@ func (r *run) problems(results []apply.Result, objects map[object.Key]*desired.O
 		}
 		k := object.KeyOf(results[i].Object)
 		oe := r.objectError(k, err)
+		oe.Changes = results[i].Action == plan.Update && !object.HoldsStorage(k.GroupKind())
 		if o := objects[k]; o != nil {
 			oe.File, oe.Line = o.Origin.File, o.Origin.Line
 		}

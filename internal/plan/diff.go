@@ -32,17 +32,25 @@ type FieldChange struct {
 // Redactor shows the values of Secrets as short hashes under a key. Within the
 // life of one Redactor equal values have equal hashes; nothing can be compared
 // beyond that, nor guessed without the key.
-type Redactor struct{ key []byte }
+type Redactor struct {
+	// hash stands for a value.
+	hash func(value []byte) string
+}
 
 // NewRedactor returns a Redactor with a key, which should be random, and which
 // it keeps.
-func NewRedactor(key []byte) Redactor { return Redactor{key} }
+func NewRedactor(key []byte) Redactor {
+	return Redactor{func(value []byte) string {
+		m := hmac.New(sha256.New, key)
+		m.Write(value)
+		return "<secret " + hex.EncodeToString(m.Sum(nil)[:6]) + ">"
+	}}
+}
 
-// hash stands for a value.
-func (r Redactor) hash(value []byte) string {
-	m := hmac.New(sha256.New, r.key)
-	m.Write(value)
-	return "<secret " + hex.EncodeToString(m.Sum(nil)[:6]) + ">"
+// Redacting returns a Redactor that shows what secret makes of a value, for those
+// who have a key that lasts.
+func Redacting(secret func(value string) string) Redactor {
+	return Redactor{func(value []byte) string { return secret(string(value)) }}
 }
 
 // lastApplied is where kubectl keeps a copy of the whole object, of a Secret

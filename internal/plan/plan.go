@@ -76,6 +76,7 @@ type Input struct {
 type Step struct {
 	Key    object.Key
 	Action Action
+	Wave   int
 	Hash   string // desired; empty for Delete, Forget and some Keep
 	Before string // fingerprint of the live object, empty if there is none
 	// Why says more, for people: which tool tracks it, which App owns it.
@@ -100,8 +101,8 @@ func (s *Step) Applies() bool {
 // Plan is what has to be done.
 type Plan struct {
 	App object.App
-	// Steps are in the order of their execution: applies by stage and key, then
-	// deletes in reverse.
+	// Steps are in the order of their execution: applies by wave, stage and key,
+	// then deletes in reverse.
 	Steps []Step
 	// Owned is the number of objects that the App owns before the plan.
 	Owned int
@@ -129,7 +130,7 @@ func Compute(in Input) Plan {
 
 func (in *Input) forDesired(d *Desired) (Step, bool) {
 	e := in.Inventory[d.Key]
-	s := Step{Key: d.Key, Hash: d.Hash}
+	s := Step{Key: d.Key, Hash: d.Hash, Wave: d.Rules.Wave}
 	if d.Rules.Ignore {
 		s.Action, s.Why = Forget, "its annotation says to ignore it"
 		return s, e != nil
@@ -204,7 +205,7 @@ func (in *Input) ofOther(s Step, owner object.App) Step {
 }
 
 func (in *Input) forUndesired(k object.Key, e *v1alpha1.InventoryEntry) Step {
-	s := Step{Key: k}
+	s := Step{Key: k, Wave: int(e.Wave)}
 	obs, seen := in.Observed(k)
 	if seen {
 		s.Before = obs.Fingerprint
@@ -222,7 +223,7 @@ func (in *Input) forUndesired(k object.Key, e *v1alpha1.InventoryEntry) Step {
 	return s
 }
 
-// compareSteps puts applies first, by stage and key, and what leaves after
+// compareSteps puts applies first, by wave, stage and key, and what leaves after
 // them, in reverse.
 func compareSteps(a, b Step) int {
 	la, lb := a.leaves(), b.leaves()
@@ -232,7 +233,7 @@ func compareSteps(a, b Step) int {
 		}
 		return -1
 	}
-	c := cmp.Or(cmp.Compare(a.Stage(), b.Stage()), a.Key.Compare(b.Key))
+	c := cmp.Or(cmp.Compare(a.Wave, b.Wave), cmp.Compare(a.Stage(), b.Stage()), a.Key.Compare(b.Key))
 	if la {
 		return -c
 	}

@@ -5,7 +5,6 @@ package report
 
 import (
 	"fmt"
-	"slices"
 	"strings"
 
 	"k8s.io/apimachinery/pkg/api/meta"
@@ -16,30 +15,6 @@ import (
 	"abide.dev/abide/internal/object"
 	"abide.dev/abide/internal/pipeline"
 )
-
-// maxMessage bounds every text that comes from elsewhere, in bytes: that of a
-// condition (the API allows 32 KiB, and nobody reads that in a table) and of an
-// Event (the API allows this much), and what objects and commits say of
-// themselves, since a status that is too large can't be written at all.
-const maxMessage = 1024
-
-// maxHooks is how many hooks a status names.
-const maxHooks = 10
-
-// maxEvents is how many events of a hook a status names.
-const maxEvents = 16
-
-// hook is a hook as a status can hold it: what a chart says of one is nowhere
-// checked.
-func hook(h v1alpha1.HookNote) v1alpha1.HookNote {
-	out := v1alpha1.HookNote{Object: shorten(h.Object)}
-	for _, e := range h.Events {
-		if !slices.Contains(out.Events, e) && len(out.Events) < maxEvents && len(e) <= 64 {
-			out.Events = append(out.Events, e)
-		}
-	}
-	return out
-}
 
 // ReasonInvalidHealthRule is the reason of the Healthy condition when a health rule
 // of the App itself is wrong.
@@ -58,7 +33,7 @@ func Status(app *v1alpha1.App, old v1alpha1.AppStatus, out *pipeline.Outcome, su
 	s.Objects = sum.Objects
 	s.Objects.Attention = nil
 	for _, n := range sum.Objects.Attention {
-		n.Message = shorten(n.Message)
+		n.Message = object.Shorten(n.Message)
 		s.Objects.Attention = append(s.Objects.Attention, n)
 	}
 	s.Health = sum.Health
@@ -68,75 +43,62 @@ func Status(app *v1alpha1.App, old v1alpha1.AppStatus, out *pipeline.Outcome, su
 	if sum.WrongRule != "" {
 		s.Health = health.Worse(s.Health, v1alpha1.HealthUnknown)
 	}
-	if out.Desired != "" {
-		s.Hooks = nil
-		for _, h := range out.Hooks[:min(len(out.Hooks), maxHooks)] {
-			s.Hooks = append(s.Hooks, hook(h))
-		}
-	}
 	s.Plan = nil
 	if out.Waiting != nil {
 		p := *out.Waiting
-		p.Message = shorten(p.Message)
+		p.Message = object.Shorten(p.Message)
 		s.Plan = &p
 	}
+	s.WaitsFor = waitsFor(out, old.WaitsFor, now)
 	if out.Desired != "" && out.Desired != old.DesiredHash {
 		// The newest commit that changed what the App should be: a commit that
 		// left it as it was is not noted.
 		s.DesiredHash = out.Desired
 		renderer := s.Source.Renderer
-		s.Source = Source(&out.Head)
+		s.Source = out.Head.Status()
 		s.Source.Renderer = renderer
 	}
 	if out.Renderer != "" {
 		s.Source.Renderer = out.Renderer
 	}
-	if out.Complete && out.Desired != "" {
-		s.AppliedHash = out.Desired
+	if out.Complete && out.Brought != "" {
+		s.AppliedHash = out.Brought
+	}
+	if out.Release != nil {
+		s.Release = out.Release.DeepCopy()
+		s.Release.Message = object.Shorten(s.Release.Message)
+	}
+	switch {
+	case out.Pinned != nil:
+		s.Pinned = out.Pinned.DeepCopy()
+	case out.Unpinned || out.State == v1alpha1.StateInSync:
+		s.Pinned = nil
 	}
 	for _, c := range conditions(out, &s, sum) {
 		c.ObservedGeneration = app.Generation
-		c.Message = shorten(c.Message)
+		c.Message = object.Shorten(c.Message)
 		c.LastTransitionTime = now
 		meta.SetStatusCondition(&s.Conditions, c)
 	}
 	return s
 }
 
-// Source says where a ref stands, for people.
-func Source(h *pipeline.Head) v1alpha1.SourceStatus {
-	s := v1alpha1.SourceStatus{Commit: h.Commit, Ref: h.Ref, Author: shorten(h.Author), Subject: shorten(h.Subject)}
-	if !h.Date.IsZero() {
-		d := metav1.NewTime(h.Date).Rfc3339Copy()
-		s.Date = &d
-	}
-	s.Revision = Revision(h.Ref, h.Commit)
-	if c := h.Chart; c != nil {
-		s.Chart, s.ChartDigest = shorten(strings.TrimSpace(c.Name+" "+c.Version)), c.Digest
-		if c.Alone {
-			s.Commit, s.Revision = "", s.Chart
-		}
-	}
-	for _, o := range h.Others {
-		s.Others = append(s.Others, v1alpha1.NamedRevision{Name: o.Name, Commit: o.Commit, Revision: Revision(o.Ref, o.Commit)})
-	}
-	return s
-}
+// maxWaits is how many Apps that come first a status names.
+const maxWaits = 8
 
-// Revision is the short form of a ref and a commit: main@1a2b3c4d.
-func Revision(ref, commit string) string {
-	short := commit
-	if len(short) > 8 {
-		short = short[:8]
+// waitsFor keeps since when an App waits for another one, whatever that lacks.
+func waitsFor(out *pipeline.Outcome, old []v1alpha1.WaitsFor, now metav1.Time) []v1alpha1.WaitsFor {
+	var list []v1alpha1.WaitsFor
+	for _, w := range out.WaitsFor[:min(len(out.WaitsFor), maxWaits)] {
+		w.Message, w.Since = object.Shorten(w.Message), now.DeepCopy()
+		for i := range old {
+			if old[i].App == w.App && old[i].Since != nil {
+				w.Since = old[i].Since.DeepCopy()
+			}
+		}
+		list = append(list, w)
 	}
-	name := ref
-	for _, p := range []string{"refs/heads/", "refs/tags/"} {
-		name = strings.TrimPrefix(name, p)
-	}
-	if name == "" || name == commit {
-		return short
-	}
-	return name + "@" + short
+	return list
 }
 
 func conditions(out *pipeline.Outcome, s *v1alpha1.AppStatus, sum pipeline.Summary) []metav1.Condition {
@@ -173,19 +135,6 @@ func conditions(out *pipeline.Outcome, s *v1alpha1.AppStatus, sum pipeline.Summa
 	return []metav1.Condition{ready, synced, healthy}
 }
 
-// shorten cuts a text to maxMessage bytes, between two characters.
-func shorten(m string) string {
-	m = strings.ToValidUTF8(m, "?")
-	if len(m) <= maxMessage {
-		return m
-	}
-	cut := maxMessage - len("…")
-	for cut > 0 && m[cut]&0xC0 == 0x80 {
-		cut--
-	}
-	return m[:cut] + "…"
-}
-
 // Event is one line on what a run did, empty if it did nothing that a person
 // would look for later.
 func Event(out *pipeline.Outcome) (reason, message string, warning bool) {
@@ -208,7 +157,7 @@ func Event(out *pipeline.Outcome) (reason, message string, warning bool) {
 	}
 	switch {
 	case out.Err != nil:
-		return out.Reason, shorten(strings.Join(append(parts, out.Message), "; ")), true
+		return out.Reason, object.Shorten(strings.Join(append(parts, out.Message), "; ")), true
 	case len(parts) == 0:
 		return "", "", false
 	}
@@ -221,9 +170,9 @@ func Event(out *pipeline.Outcome) (reason, message string, warning bool) {
 	}
 	at := ""
 	if out.Head.Commit != "" {
-		at = " at " + Source(&out.Head).Revision
+		at = " at " + out.Head.Status().Revision
 	}
-	return reason, shorten(strings.Join(parts, ", ") + at), false
+	return reason, object.Shorten(strings.Join(parts, ", ") + at), false
 }
 
 // unhealed are the keys of what was applied for another reason than a heal.

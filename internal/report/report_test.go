@@ -136,7 +136,7 @@ func TestConditions(t *testing.T) {
 
 func inSync() *pipeline.Outcome {
 	return &pipeline.Outcome{
-		State: v1alpha1.StateInSync, Reason: "InSync", Message: "as Git says", Desired: "hash1", Complete: true, Renderer: "kustomize",
+		State: v1alpha1.StateInSync, Reason: "InSync", Message: "as Git says", Desired: "hash1", Brought: "hash1", Complete: true, Renderer: "kustomize",
 		Head: pipeline.Head{At: pipeline.At{Commit: "1111111111"}, Ref: "refs/heads/main", Author: "A <a@example.com>", Subject: "one", Date: now.Time},
 	}
 }
@@ -200,7 +200,7 @@ func TestSource(t *testing.T) {
 		t.Errorf("%q was applied in full, and has not been", s.AppliedHash)
 	}
 	unknown := inSync()
-	unknown.Head, unknown.Desired, unknown.Renderer = same.Head, "", ""
+	unknown.Head, unknown.Desired, unknown.Brought, unknown.Renderer = same.Head, "", "", ""
 	s = Status(web, first, unknown, sum, later)
 	if diff := cmp.Diff(first.Source, s.Source); diff != "" || s.DesiredHash != "hash1" || s.AppliedHash != "hash1" {
 		t.Errorf("a run that does not know what is desired says so: %s", diff)
@@ -216,24 +216,24 @@ func TestRevision(t *testing.T) {
 		{"", "1234567890", "12345678"},
 		{"refs/heads/main", "123", "main@123"},
 	} {
-		if got := Revision(tc.ref, tc.commit); got != tc.want {
+		if got := pipeline.Revision(tc.ref, tc.commit); got != tc.want {
 			t.Errorf("%s at %s: %q, want %q", tc.ref, tc.commit, got, tc.want)
 		}
 	}
 }
 
 func TestShorten(t *testing.T) {
-	fits := strings.Repeat("a", maxMessage)
-	if shorten(fits) != fits {
+	fits := strings.Repeat("a", object.MaxText)
+	if object.Shorten(fits) != fits {
 		t.Error("what fits is cut")
 	}
-	if got := shorten("a\xffb"); got != "a?b" {
+	if got := object.Shorten("a\xffb"); got != "a?b" {
 		t.Errorf("%q: the API takes only UTF-8", got)
 	}
 	for pad := range 4 {
-		long := strings.Repeat("a", pad) + strings.Repeat("😀", maxMessage)
-		got := shorten(long)
-		if len(got) > maxMessage || len(got) < maxMessage-6 || !utf8.ValidString(got) || !strings.HasSuffix(got, "😀…") {
+		long := strings.Repeat("a", pad) + strings.Repeat("😀", object.MaxText)
+		got := object.Shorten(long)
+		if len(got) > object.MaxText || len(got) < object.MaxText-6 || !utf8.ValidString(got) || !strings.HasSuffix(got, "😀…") {
 			t.Errorf("%d bytes, ending in %q", len(got), got[len(got)-8:])
 		}
 	}
@@ -259,32 +259,12 @@ func TestEverythingIsBounded(t *testing.T) {
 		texts = append(texts, c.Message)
 	}
 	for i, text := range texts {
-		if len(text) > maxMessage {
+		if len(text) > object.MaxText {
 			t.Errorf("text %d has %d bytes", i, len(text))
 		}
 	}
 	if len(out.Waiting.Message) != len(huge) || len(note.Message) != len(huge) || len(sum.Objects.Attention[0].Message) != len(huge) {
 		t.Error("the outcome is changed")
-	}
-}
-
-// TestHooks: a chart says of its hooks what it likes, and the status can still be
-// written.
-func TestHooks(t *testing.T) {
-	out := inSync()
-	many := make([]string, 40)
-	for i := range many {
-		many[i] = []string{"test", "pre-install", strings.Repeat("x", 100)}[i%3]
-	}
-	for range 30 {
-		out.Hooks = append(out.Hooks, v1alpha1.HookNote{Object: strings.Repeat("x", 1<<20), Events: many})
-	}
-	s := Status(web, v1alpha1.AppStatus{}, out, summary(1, 1, v1alpha1.HealthHealthy, nil), now)
-	if len(s.Hooks) != maxHooks || len(s.Hooks[0].Object) > maxMessage {
-		t.Fatalf("%d hooks, the first of %d bytes", len(s.Hooks), len(s.Hooks[0].Object))
-	}
-	if d := cmp.Diff([]string{"test", "pre-install"}, s.Hooks[0].Events); d != "" {
-		t.Error(d)
 	}
 }
 
@@ -346,7 +326,39 @@ func TestEvent(t *testing.T) {
 		}
 	}
 	long := &pipeline.Outcome{Err: failure, Reason: "X", Message: strings.Repeat("x", 1<<16)}
-	if _, m, _ := Event(long); len(m) > maxMessage {
+	if _, m, _ := Event(long); len(m) > object.MaxText {
 		t.Errorf("%d bytes: the API takes 1024", len(m))
+	}
+}
+
+// Since when an App waits for another one does not change with what that lacks.
+func TestWaitsFor(t *testing.T) {
+	app := &v1alpha1.App{}
+	at := func(minutes int) metav1.Time {
+		return metav1.NewTime(time.Date(2026, 3, 4, 10, minutes, 0, 0, time.UTC))
+	}
+	waits := func(names ...string) *pipeline.Outcome {
+		out := &pipeline.Outcome{State: v1alpha1.StateWaiting}
+		for _, n := range names {
+			out.WaitsFor = append(out.WaitsFor, v1alpha1.WaitsFor{App: n, Message: "is " + strings.Repeat("x", 2*1024)})
+		}
+		return out
+	}
+	s := Status(app, v1alpha1.AppStatus{}, waits("x/a"), pipeline.Summary{}, at(1))
+	s = Status(app, s, waits("x/b", "x/a"), pipeline.Summary{}, at(2))
+	if len(s.WaitsFor) != 2 || s.WaitsFor[0].Since.Minute() != 2 || s.WaitsFor[1].Since.Minute() != 1 {
+		t.Errorf("it waits for %+v", s.WaitsFor)
+	}
+	if n := len(s.WaitsFor[0].Message); n > 1024 {
+		t.Errorf("a message has %d bytes", n)
+	}
+	if again := Status(app, s, waits("x/b", "x/a"), pipeline.Summary{}, at(3)); !cmp.Equal(s, again) {
+		t.Error("a status that says the same is not equal")
+	}
+	if most := Status(app, s, waits(strings.Split("abcdefghijkl", "")...), pipeline.Summary{}, at(3)); len(most.WaitsFor) != 8 {
+		t.Errorf("it names %d, and the API takes 8", len(most.WaitsFor))
+	}
+	if s = Status(app, s, &pipeline.Outcome{State: v1alpha1.StateInSync}, pipeline.Summary{}, at(4)); s.WaitsFor != nil {
+		t.Errorf("it waits no longer, and says %+v", s.WaitsFor)
 	}
 }

@@ -248,6 +248,7 @@ func headOf(st source.State) pipeline.Head {
 	}
 	h.Date, h.Subject = st.Commit.AuthorDate, st.Commit.Subject
 	h.Author = fmt.Sprintf("%s <%s>", st.Commit.AuthorName, st.Commit.AuthorEmail)
+	h.Committer = fmt.Sprintf("%s <%s>", st.Commit.CommitterName, st.Commit.CommitterEmail)
 	return h
 }
 

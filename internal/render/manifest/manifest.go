@@ -222,7 +222,7 @@ func (d *decoder) object(m map[string]any, line int) error {
 	}
 	name, ok := meta["name"].(string)
 	if !ok || name == "" {
-		if generated, _ := meta["generateName"].(string); d.templated && meta["name"] == nil && generated != "" {
+		if generated, _ := meta["generateName"].(string); (d.templated || isHook(meta)) && meta["name"] == nil && generated != "" {
 			return d.add(m, line)
 		}
 		if meta["generateName"] != nil {
@@ -238,6 +238,18 @@ func (d *decoder) object(m map[string]any, line int) error {
 		}
 	}
 	return d.add(m, line)
+}
+
+// isHook tells of an object that runs once, under a name that abide gives each
+// run.
+func isHook(meta map[string]any) bool {
+	annotations, _ := meta["annotations"].(map[string]any)
+	for _, name := range []string{"abide.dev/hook", "argocd.argoproj.io/hook", "helm.sh/hook"} {
+		if v, _ := annotations[name].(string); v != "" {
+			return true
+		}
+	}
+	return false
 }
 
 // add takes an object and keeps to the limit.

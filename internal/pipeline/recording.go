@@ -1,0 +1,169 @@
+package pipeline
+
+import (
+	"context"
+	"errors"
+	"slices"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+
+	"abide.dev/abide/api/v1alpha1"
+	"abide.dev/abide/internal/desired"
+	"abide.dev/abide/internal/object"
+	"abide.dev/abide/internal/release"
+)
+
+// maxHeals is how many heals a release names.
+const maxHeals = 20
+
+// record writes the releases that say more than their records do: a new one with
+// what it renders.
+func (r *run) record(ctx context.Context) bool {
+	if r.release != nil && r.unwritten && !slices.Contains(r.mem.unwritten, r.release) {
+		r.mem.unwritten = append(r.mem.unwritten, r.release)
+	}
+	r.unwritten = false
+	if r.release != nil {
+		r.mem.release = r.release
+	}
+	if len(r.mem.unwritten) == 0 {
+		return true
+	}
+	for len(r.mem.unwritten) > 0 {
+		rel := r.mem.unwritten[0]
+		if rel == r.release && rel.Manifests == nil && !r.deleting {
+			if err := r.keep(ctx, rel); err != nil {
+				return r.unrecorded(err)
+			}
+		}
+		if err := r.Releases.Write(ctx, r.id, rel); err != nil {
+			if taken := (*release.TakenError)(nil); errors.As(err, &taken) {
+				rel.Number = r.nextNumber(rel)
+			}
+			return r.unrecorded(err)
+		}
+		r.mem.unwritten = r.mem.unwritten[1:]
+	}
+	if err := r.Releases.Trim(ctx, r.id, r.historyLimit(), r.pinnedTo()); err != nil {
+		r.Log.Warn("old releases could not be removed; the next release does it", "app", r.id.String(), "error", err)
+	}
+	return true
+}
+
+// unrecorded ends a run whose release can't be written: it is tried again.
+func (r *run) unrecorded(err error) bool {
+	if r.out.Err != nil { // that is what matters
+		r.Log.Warn("a release could not be written; the next run does it", "app", r.id.String(), "error", err)
+		r.again(r.mem.backoff())
+		return false
+	}
+	r.out.Complete = false
+	return r.fail(ReasonRecordFailed, err)
+}
+
+func (r *run) historyLimit() int {
+	if l := r.app.Spec.HistoryLimit; l != nil {
+		return int(*l)
+	}
+	return 10
+}
+
+// keep stores what a release renders, and says field by field what it changes of
+// the objects that were there before.
+func (r *run) keep(ctx context.Context, rel *v1alpha1.ReleaseSpec) error {
+	if r.desired.kept != nil {
+		rel.Manifests = r.desired.kept
+		return nil
+	}
+	all := make(map[object.Key]bool, len(r.desired.list)+len(r.desired.hooks))
+	for _, k := range r.desired.keys {
+		all[k] = true
+	}
+	for i := range r.desired.hooks {
+		all[r.desired.hooks[i].Key] = true
+	}
+	prepared, err := r.prepared(ctx, all)
+	if err != nil {
+		return err
+	}
+	var objects, hooks []*unstructured.Unstructured
+	for _, k := range r.desired.keys {
+		if o := prepared[k]; o != nil {
+			objects = append(objects, o.Unstructured)
+		}
+	}
+	for i := range r.desired.hooks {
+		if o := prepared[r.desired.hooks[i].Key]; o != nil {
+			hooks = append(hooks, o.Unstructured)
+		}
+	}
+	if rel.Manifests, err = r.Releases.Keep(ctx, r.id, objects, hooks); err != nil {
+		return err
+	}
+	r.changes(ctx, rel, prepared)
+	return nil
+}
+
+// changes says which fields of objects change, by what the release before
+// rendered. It is for people: where that can't be read, they are not told.
+func (r *run) changes(ctx context.Context, rel *v1alpha1.ReleaseSpec, after map[object.Key]*desired.Object) {
+	note, ok := r.Releases.Last(r.id)
+	if !ok || len(note.Manifests) == 0 || rel.Plan.Update == 0 {
+		return
+	}
+	secret, err := r.Releases.Secret(ctx)
+	var objects []*unstructured.Unstructured
+	if err == nil {
+		objects, _, err = r.Releases.Manifests(ctx, note.Manifests)
+	}
+	if err != nil {
+		r.Log.Info("what a release changes can't be told field by field", "app", r.id.String(), "release", rel.Number, "error", err)
+		return
+	}
+	before := make(map[string]*unstructured.Unstructured, len(objects))
+	for _, u := range objects {
+		before[object.KeyOf(u).String()] = u
+	}
+	now := make(map[string]*unstructured.Unstructured, len(after))
+	for k, o := range after {
+		now[k.String()] = o.Unstructured
+	}
+	for i := range rel.Plan.Objects {
+		o := &rel.Plan.Objects[i]
+		if b, a := before[o.Object], now[o.Object]; a != nil && b != nil {
+			fields, total := release.Changes(b, a, secret)
+			o.Fields, o.FieldCount = fields, int32(total)
+		}
+	}
+}
+
+// recordHeals adds what was put right to the record of the newest release.
+func (r *run) recordHeals(ctx context.Context) {
+	if len(r.out.Healed) == 0 {
+		return
+	}
+	rel := r.release
+	if rel == nil {
+		rel, _ = r.last(ctx)
+	}
+	secret, err := r.Releases.Secret(ctx)
+	if err != nil || rel == nil {
+		r.Log.Warn("a heal could not be noted in the record of the release", "app", r.id.String(), "error", err)
+		return
+	}
+	now := metav1.NewMicroTime(r.Now())
+	for i := range r.out.Healed {
+		h := &r.out.Healed[i]
+		rec := v1alpha1.HealRecord{At: now, Object: h.Key.String(), By: object.Shorten(h.By)}
+		rec.Fields, _ = release.Changes(h.Before, h.After, secret)
+		rel.Heals = append(rel.Heals, rec)
+		rel.HealCount++
+	}
+	rel.Heals = rel.Heals[max(0, len(rel.Heals)-maxHeals):]
+	if rel == r.release {
+		r.unwritten = true
+	} else if !slices.Contains(r.mem.unwritten, rel) {
+		r.mem.unwritten = append(r.mem.unwritten, rel)
+	}
+}

@@ -1,0 +1,332 @@
+package release
+
+import (
+	"bufio"
+	"bytes"
+	"compress/gzip"
+	"context"
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	kjson "k8s.io/apimachinery/pkg/util/json"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"abide.dev/abide/api/v1alpha1"
+	"abide.dev/abide/internal/object"
+)
+
+const (
+	// PartSize is the number of bytes of compressed manifests in one Secret. The
+	// API allows a mebibyte, and they grow by a third on their way there.
+	PartSize = 768 << 10
+	// MaxParts is the number of Secrets that the manifests of one release take.
+	MaxParts = 64
+	// SecretType is the type of the Secrets that hold manifests.
+	SecretType corev1.SecretType = v1alpha1.Group + "/manifests"
+
+	// maxPlain bounds manifests before they are compressed, in bytes.
+	maxPlain = 512 << 20
+	// manifestsOf is the label and the annotation that say whose they are.
+	manifestsOf = v1alpha1.Group + "/manifests-of"
+	dataField   = "manifests"
+	namePrefix  = "abide-manifests-"
+	format      = 1
+)
+
+// part is the keyed hash of a part of manifests.
+type part [16]byte
+
+// appHash is how names of Secrets say whose they are.
+func appHash(app object.App) string {
+	sum := sha256.Sum256([]byte(app.String()))
+	return hex.EncodeToString(sum[:8])
+}
+
+func (p part) name(app object.App) string {
+	return namePrefix + appHash(app) + "-" + hex.EncodeToString(p[:])
+}
+
+// partOf reads the hash from the name of a Secret of an App.
+func partOf(app object.App, name string) (p part, ok bool) {
+	text, found := strings.CutPrefix(name, namePrefix+appHash(app)+"-")
+	if !found || len(text) != hex.EncodedLen(len(p)) {
+		return p, false
+	}
+	if _, err := hex.Decode(p[:], []byte(text)); err != nil || p.name(app) != name {
+		return p, false
+	}
+	return p, true
+}
+
+// partsOf reads the names that a record has.
+func partsOf(app object.App, names []string) ([]part, error) {
+	if len(names) == 0 {
+		return nil, nil
+	}
+	out := make([]part, 0, len(names))
+	for _, n := range names {
+		p, ok := partOf(app, n)
+		if !ok {
+			return nil, fmt.Errorf("it names Secret %q, which does not hold manifests of App %s", n, app)
+		}
+		out = append(out, p)
+	}
+	return out, nil
+}
+
+// hashPart is the hash of a part; that of an App and that of another differ.
+func hashPart(key []byte, app string, data []byte) (p part) {
+	m := hmac.New(sha256.New, key)
+	m.Write([]byte("part\x00" + app + "\x00"))
+	m.Write(data)
+	copy(p[:], m.Sum(nil))
+	return p
+}
+
+// heading is the first line of manifests.
+type heading struct {
+	Format  int    `json:"format"`
+	App     string `json:"app"`
+	Objects int    `json:"objects"`
+	Hooks   int    `json:"hooks"`
+}
+
+// Keep stores what was rendered for an App, and returns the names of the Secrets
+// that hold it, for the record of the release. It sends nothing for what a
+// release of the App has already. The error is a [TooLargeError] if it is too
+// much.
+func (s *Store) Keep(ctx context.Context, app object.App, objects, hooks []*unstructured.Unstructured) (names []string, err error) {
+	key, err := s.haveKey(ctx)
+	if err != nil {
+		return nil, err
+	}
+	blobs, err := pack(app, objects, hooks)
+	if err != nil {
+		return nil, fmt.Errorf("keeping the manifests of App %s: %w", app, err)
+	}
+	parts := make([]part, len(blobs))
+	for i, b := range blobs {
+		parts[i] = hashPart(key, app.String(), b)
+	}
+
+	h := s.lock(app)
+	defer h.writing.Unlock()
+	s.mu.Lock()
+	stored := make([]bool, len(parts))
+	for i, p := range parts {
+		stored[i] = h.names(p) && !h.lost[p]
+	}
+	h.pending = parts
+	s.mu.Unlock()
+	for i, p := range parts {
+		if !stored[i] {
+			err := s.client.Create(ctx, s.secret(app, p, blobs[i]))
+			if err != nil && !apierrors.IsAlreadyExists(err) {
+				return nil, fmt.Errorf("keeping the manifests of App %s in Secret %s/%s: %w", app, s.namespace, p.name(app), err)
+			}
+			s.mu.Lock()
+			delete(h.lost, p)
+			s.mu.Unlock()
+		}
+		names = append(names, p.name(app))
+	}
+	return names, nil
+}
+
+// names tells whether a release has the part, or will have.
+func (h *history) names(p part) bool {
+	return slices.Contains(h.pending, p) || slices.ContainsFunc(h.releases, func(e entry) bool { return slices.Contains(e.parts, p) })
+}
+
+func (s *Store) secret(app object.App, p part, data []byte) *corev1.Secret {
+	immutable := true
+	return &corev1.Secret{
+		ObjectMeta: metav1.ObjectMeta{
+			Namespace: s.namespace, Name: p.name(app),
+			Labels:      map[string]string{manifestsOf: app.Label()},
+			Annotations: map[string]string{manifestsOf: app.String()},
+		},
+		Immutable: &immutable,
+		Type:      SecretType,
+		Data:      map[string][]byte{dataField: data},
+	}
+}
+
+// pack compresses objects and cuts the result into parts. Equal objects give
+// equal parts.
+func pack(app object.App, objects, hooks []*unstructured.Unstructured) ([][]byte, error) {
+	w := &cutter{}
+	z, err := gzip.NewWriterLevel(w, gzip.BestCompression) // its header has no time and no name
+	if err != nil {
+		return nil, err
+	}
+	plain := 0
+	write := func(v any) error {
+		line, err := jsonLine(v) // the keys of maps are sorted
+		if err != nil {
+			return err
+		}
+		if plain += len(line); plain > maxPlain {
+			return &TooLargeError{App: app}
+		}
+		_, err = z.Write(line)
+		return err
+	}
+	err = write(heading{Format: format, App: app.String(), Objects: len(objects), Hooks: len(hooks)})
+	for _, list := range [][]*unstructured.Unstructured{objects, hooks} {
+		for i := 0; err == nil && i < len(list); i++ {
+			err = write(list[i].Object)
+		}
+	}
+	if err == nil {
+		err = z.Close()
+	}
+	if errors.Is(err, errTooManyParts) {
+		err = &TooLargeError{App: app}
+	}
+	return w.parts, err
+}
+
+var errTooManyParts = errors.New("too many parts")
+
+// cutter collects what is written in parts.
+type cutter struct{ parts [][]byte }
+
+func (c *cutter) Write(b []byte) (int, error) {
+	n := len(b)
+	for len(b) > 0 {
+		if len(c.parts) == 0 || len(c.parts[len(c.parts)-1]) == PartSize {
+			if len(c.parts) == MaxParts {
+				return 0, errTooManyParts
+			}
+			c.parts = append(c.parts, nil)
+		}
+		p := &c.parts[len(c.parts)-1]
+		m := min(len(b), PartSize-len(*p))
+		*p = append(*p, b[:m]...)
+		b = b[m:]
+	}
+	return n, nil
+}
+
+// Manifests reads what [Store.Keep] stored under these names, which [Store.Read]
+// or [Store.Last] gave: the objects and the hooks, in the order in which they were
+// kept. Nothing is returned that is not as it was written: the error is a
+// [MissingError] or an [AlteredError] that names the Secret.
+func (s *Store) Manifests(ctx context.Context, names []string) (objects, hooks []*unstructured.Unstructured, err error) {
+	if len(names) == 0 {
+		return nil, nil, errors.New("no manifests of this release are kept: choose another release (abide history), or put the commit back in Git")
+	}
+	key, err := s.readKey(ctx)
+	if apierrors.IsNotFound(err) {
+		return nil, nil, &KeyError{Secret: s.namespace + "/" + KeySecret, Why: "is not there"}
+	}
+	if err != nil {
+		return nil, nil, err
+	}
+	var blobs []io.Reader
+	var of string
+	for i, n := range names {
+		data, app, err := s.readPart(ctx, key, n)
+		if err != nil {
+			return nil, nil, err
+		}
+		if i > 0 && app != of {
+			return nil, nil, &AlteredError{Object: "Secret " + s.namespace + "/" + n, Why: "it holds manifests of App " + app + ", and the one before of App " + of}
+		}
+		of = app
+		blobs = append(blobs, bytes.NewReader(data))
+	}
+	head, list, err := unpack(io.MultiReader(blobs...))
+	if err == nil && (head.App != of || head.Objects < 0 || head.Hooks < 0 || head.Objects+head.Hooks != len(list)) {
+		err = fmt.Errorf("the first line says %d objects and %d hooks of App %s, and there are %d in all of App %s", head.Objects, head.Hooks, head.App, len(list), of)
+	}
+	if err != nil {
+		// Each Secret is as it was written: they do not belong together.
+		return nil, nil, &AlteredError{Object: "the list of Secrets " + strings.Join(names, ", "), Why: err.Error()}
+	}
+	return list[:head.Objects:head.Objects], list[head.Objects:], nil
+}
+
+// readPart reads a Secret and verifies it.
+func (s *Store) readPart(ctx context.Context, key []byte, name string) (data []byte, app string, err error) {
+	var secret corev1.Secret
+	id := s.namespace + "/" + name
+	err = s.client.Get(ctx, client.ObjectKey{Namespace: s.namespace, Name: name}, &secret)
+	if apierrors.IsNotFound(err) {
+		s.miss(name)
+		return nil, "", &MissingError{Secret: id}
+	}
+	if err != nil {
+		return nil, "", fmt.Errorf("reading manifests from Secret %s: %w", id, err)
+	}
+	owner, ok := object.ParseApp(secret.Annotations[manifestsOf])
+	if !ok || secret.Type != SecretType {
+		return nil, "", &AlteredError{Object: "Secret " + id, Why: fmt.Sprintf("it is not of the type %s, or its annotation %s names no App", SecretType, manifestsOf)}
+	}
+	data = secret.Data[dataField]
+	if p := hashPart(key, owner.String(), data); p.name(owner) != name {
+		return nil, "", &AlteredError{Object: "Secret " + id, Why: fmt.Sprintf("its content does not have the hash that its name says, or the key in Secret %s is another one now", KeySecret)}
+	}
+	return data, owner.String(), nil
+}
+
+// miss notes that a Secret is gone, so that the next Keep of its content writes
+// it again.
+func (s *Store) miss(name string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for app, h := range s.apps {
+		if p, ok := partOf(app, name); ok {
+			if h.lost == nil {
+				h.lost = map[part]bool{}
+			}
+			h.lost[p] = true
+			return
+		}
+	}
+}
+
+// unpack reads the lines of manifests.
+func unpack(r io.Reader) (head heading, list []*unstructured.Unstructured, err error) {
+	z, err := gzip.NewReader(r)
+	if err != nil {
+		return head, nil, err
+	}
+	lines := bufio.NewReader(io.LimitReader(z, maxPlain+1))
+	line, err := lines.ReadBytes('\n')
+	if err == nil {
+		err = json.Unmarshal(line, &head)
+	}
+	if err != nil {
+		return head, nil, fmt.Errorf("the first line: %w", err)
+	}
+	if head.Format != format {
+		return head, nil, fmt.Errorf("its format is %d, and this abide reads format %d", head.Format, format)
+	}
+	for {
+		line, err := lines.ReadBytes('\n')
+		if errors.Is(err, io.EOF) && len(line) == 0 {
+			return head, list, nil
+		}
+		if err != nil {
+			return head, nil, err
+		}
+		u := &unstructured.Unstructured{}
+		if err := kjson.Unmarshal(line, &u.Object); err != nil {
+			return head, nil, err
+		}
+		list = append(list, u)
+	}
+}
