@@ -170,7 +170,7 @@ func installed(ctx context.Context, kube *cluster.Cluster, host string) error {
 	if err := kube.Kinds.Refresh(ctx, time.Time{}); err != nil {
 		return fmt.Errorf("the API server %s: %w", host, err)
 	}
-	for _, kind := range []string{"App", "Repository", "Approval", "Pause", "Pin", "Release", "Inventory", "GitRef"} {
+	for _, kind := range []string{"App", "Repository", "Approval", "Pause", "Pin", "Release", "Inventory", "GitRef", "HealthRule"} {
 		if _, ok := kube.Kinds.Lookup(v1alpha1.GroupVersion.WithKind(kind)); !ok {
 			return fmt.Errorf("the API server %s has no kind %s: install abide's kinds with: abide install --crds | kubectl apply --server-side -f -", host, kind)
 		}
@@ -296,6 +296,7 @@ func wire(ctx context.Context, o Options, mgr manager.Manager, at stores, kube *
 	waker.Woken = func(app object.App) { pipe.Interrupt(app, false) }
 	apps.Client, apps.Pipeline, apps.Sources, apps.Claims = mgr.GetClient(), pipe, all, judged
 	apps.Repositories, apps.Values, apps.Refs, apps.Remotes = repositories, values, refs, remotes
+	apps.Health = &controller.Health{Client: mgr.GetClient(), Tracker: tracker, Namespace: o.Namespace, Now: time.Now, Log: o.Log}
 	apps.Depends = controller.NewDepends(waker.Wake)
 	recorder := newPacedEvents(mgr.GetEventRecorder("abide"), mgr.GetScheme(), o.Log)
 	apps.Turns = slots.New(concurrentApps, heldUpAfter)
@@ -312,7 +313,7 @@ func wire(ctx context.Context, o Options, mgr manager.Manager, at stores, kube *
 	}
 	apps.Prepare = func(ctx context.Context) error {
 		return errors.Join(
-			kube.Kinds.Refresh(ctx, time.Time{}), inventories.Load(ctx), releases.Load(ctx), refs.Load(ctx))
+			kube.Kinds.Refresh(ctx, time.Time{}), inventories.Load(ctx), releases.Load(ctx), refs.Load(ctx), apps.Health.Load(ctx))
 	}
 	repos := &controller.RepositoryStatus{
 		Client: mgr.GetClient(), Repositories: repositories, Secrets: secrets, Sources: all, Waker: waker,

@@ -90,9 +90,10 @@ func TestCRDs(t *testing.T) {
 	}
 	want := []string{
 		"CustomResourceDefinition/approvals.abide.dev", "CustomResourceDefinition/apps.abide.dev",
-		"CustomResourceDefinition/gitrefs.abide.dev", "CustomResourceDefinition/inventories.abide.dev",
-		"CustomResourceDefinition/pauses.abide.dev", "CustomResourceDefinition/pins.abide.dev",
-		"CustomResourceDefinition/releases.abide.dev", "CustomResourceDefinition/repositories.abide.dev",
+		"CustomResourceDefinition/gitrefs.abide.dev", "CustomResourceDefinition/healthrules.abide.dev",
+		"CustomResourceDefinition/inventories.abide.dev", "CustomResourceDefinition/pauses.abide.dev",
+		"CustomResourceDefinition/pins.abide.dev", "CustomResourceDefinition/releases.abide.dev",
+		"CustomResourceDefinition/repositories.abide.dev",
 	}
 	if diff := cmp.Diff(want, names(crds)); diff != "" {
 		t.Errorf("CRDs (-want +got):\n%s", diff)

@@ -17,6 +17,9 @@ type Summary struct {
 	Health  v1alpha1.Health
 	// Sickest is the first object that is not healthy, if one is.
 	Sickest *v1alpha1.ObjectNote
+	// WrongRule says what is wrong with the App's own health rules; empty if
+	// nothing is.
+	WrongRule string
 }
 
 // Summarise counts the objects of an App and picks the ones that need a look:
