@@ -277,6 +277,35 @@ func TestTwoWriters(t *testing.T) {
 	}
 }
 
+// late is a head whose last move, by an abide that was killed since, comes late.
+type late struct {
+	*heads
+	once sync.Once
+	then Head
+}
+
+func (l *late) Move(ctx context.Context, old, next Head) error {
+	l.once.Do(func() {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		l.head = l.then
+	})
+	return l.heads.Move(ctx, old, next)
+}
+
+// TestLateWord: nothing is lost when the head is moved by an abide that is dead.
+func TestLateWord(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "audit.jsonl")
+	h := &heads{}
+	session(t, path, h, func(l *Log) { l.Append(some(3)...) })
+	before := h.head
+	session(t, path, h, func(l *Log) { l.Append(some(2)...) })
+	after := h.head
+	h.head = before
+	session(t, path, &late{heads: h, then: after}, func(l *Log) { l.Append(some(1)...) })
+	whole(t, "after a late word", read(t, path), h, 6)
+}
+
 // TestTrouble: what can't be written is kept and tried again, in order and once; too
 // much of it leaves a gap that says so.
 func TestTrouble(t *testing.T) {

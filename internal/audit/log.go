@@ -97,10 +97,10 @@ type chain struct {
 	file  *os.File // nil for stdout
 	head  Head     // of the last line written
 	known Head     // that the API has
-	// unknown are the entries between the two, and size is that of the file before
-	// them.
-	unknown []Entry
-	size    int64
+	// unknown are the entries that were written here and that the API does not know
+	// of. The file was settled bytes long before them, and is written up to end.
+	unknown      []Entry
+	settled, end int64
 }
 
 // Run writes until ctx ends, and then what is left.
@@ -171,7 +171,7 @@ func (l *Log) work(ctx context.Context, c **chain) error {
 		if err != nil {
 			return fmt.Errorf("storing the head of the audit log: %w", err)
 		}
-		(*c).known, (*c).unknown = (*c).head, nil
+		(*c).known, (*c).unknown, (*c).settled = (*c).head, nil, (*c).end
 	}
 }
 
@@ -189,11 +189,13 @@ func (l *Log) done(n int, lost int64) {
 	l.lost -= lost
 }
 
-// takeBack takes lines out of the file that are no part of the chain, since another
-// one went on from where they did. They are written again.
+// takeBack takes lines of this process out of the file that are no part of the
+// chain, since another one went on from where they did. They are written again. What
+// was in the file before stays: the other one may be an abide that was killed, whose
+// last word came late.
 func (l *Log) takeBack(c *chain) error {
 	if c.file != nil {
-		if err := c.file.Truncate(c.size); err != nil {
+		if err := c.file.Truncate(c.settled); err != nil {
 			return err
 		}
 	}
@@ -249,9 +251,6 @@ func (l *Log) write(c *chain, batch []Entry, lost int64) error {
 		return err
 	}
 	before, err := c.file.Seek(0, io.SeekEnd)
-	if c.head == c.known {
-		c.size = before
-	}
 	if err == nil {
 		_, err = c.file.Write(b.Bytes())
 	}
@@ -262,7 +261,7 @@ func (l *Log) write(c *chain, batch []Entry, lost int64) error {
 		c.file.Truncate(before) // half a line would break the chain
 		return err
 	}
-	c.head = head
+	c.head, c.end = head, before+int64(b.Len())
 	for _, e := range batch {
 		if e.Kind != KindResumed { // which is said anew
 			c.unknown = append(c.unknown, e)
@@ -314,6 +313,11 @@ func (l *Log) openFile(c *chain) (resumed *Entry, err error) {
 		return nil, fmt.Errorf("reading the audit log: %w", err)
 	}
 	c.file = f
+	if c.end, err = f.Seek(0, io.SeekEnd); err != nil {
+		f.Close()
+		return nil, err
+	}
+	c.settled = c.end
 	switch {
 	case found.follows: // at the head, or beyond it
 		c.head = found.last

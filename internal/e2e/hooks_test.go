@@ -428,3 +428,24 @@ func TestHangingRequest(t *testing.T) {
 		t.Error("it was not removed")
 	}
 }
+
+// TestOrphanWithHooks: what hooks ran as does not keep an App that leaves all behind.
+func TestOrphanWithHooks(t *testing.T) {
+	w := newWorld(t)
+	ns := w.sandbox.Namespace(t)
+	w.repo.Write(map[string]string{
+		"app/a.yaml":      configMap("a", "1"),
+		"app/before.yaml": job("before", hookAt("pre-sync"), completes),
+		"app/never.yaml":  job("never", hookAt("pre-delete"), fails),
+	})
+	w.repo.Commit("one")
+	w.run()
+	app := w.app("app", "app", ns, func(a *v1alpha1.App) { a.Spec.DeletionPolicy = v1alpha1.DeletionPolicyOrphan })
+	w.outcome(app, 1, v1alpha1.OutcomeSucceeded)
+	w.delete(app)
+	w.gone(&v1alpha1.App{}, w.own, "app")
+	w.has(ns, "a", "1")
+	if j := w.jobs(ns); len(j) != 1 {
+		t.Errorf("the Jobs are %v", j)
+	}
+}

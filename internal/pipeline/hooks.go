@@ -334,7 +334,7 @@ func (r *run) discard(ctx context.Context) bool {
 			}
 		}
 	}
-	var targets []apply.Target
+	var keys []object.Key
 	for _, k := range sortedKeys(r.inventory) {
 		e := r.inventory[k]
 		if !isRun(e) || mine[k] {
@@ -346,13 +346,27 @@ func (r *run) discard(ctx context.Context) bool {
 				return r.await(ReasonHook, "%s of release %d is let finish before anything newer begins: %s", k, rel.Number, cmp.Or(rec.Message, "it runs"))
 			}
 		}
+		keys = append(keys, k)
+	}
+	return r.removeRuns(ctx, keys)
+}
+
+// removeRuns removes what hooks ran as, with what they made, and returns true once
+// it is gone.
+func (r *run) removeRuns(ctx context.Context, keys []object.Key) bool {
+	var targets []apply.Target
+	for _, k := range keys {
 		t, known := r.target(k)
-		if !known {
+		switch {
+		case known:
+			t.Foreground = true
+			targets = append(targets, t)
+		case r.Cluster.Kinds.Absent(k.GroupKind()):
 			r.pending.remove = append(r.pending.remove, k)
-			continue
+		default:
+			r.flushLate(ctx)
+			return r.fail(ReasonPruneFailed, r.untold(k))
 		}
-		t.Foreground = true
-		targets = append(targets, t)
 	}
 	if len(targets) > 0 && (!r.identity(ctx) || !r.remove(ctx, targets)) {
 		r.flushLate(ctx)
