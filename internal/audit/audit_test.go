@@ -277,6 +277,46 @@ func TestTwoWriters(t *testing.T) {
 	}
 }
 
+// TestHeadFollows: lines are written at once, and the head moves once for all that
+// come within a time; a file that was moved away is known to its end before a new one
+// begins.
+func TestHeadFollows(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "audit.jsonl")
+	h := &heads{}
+	l := New(Options{Path: path, Heads: h, Now: time.Now, Writer: "w", Log: slog.New(slog.DiscardHandler), HeadEvery: time.Hour})
+	ctx, stop := context.WithCancel(t.Context())
+	done := make(chan error)
+	go func() { done <- l.Run(ctx) }()
+	written := func(file string, n int) {
+		t.Helper()
+		for {
+			b, _ := os.ReadFile(file)
+			if bytes.Count(b, []byte("\n")) == n {
+				return
+			}
+			time.Sleep(time.Millisecond)
+		}
+	}
+	for i := range 5 {
+		l.Append(some(1)...)
+		written(path, i+1)
+	}
+	if now, _ := h.Head(t.Context()); now.Seq != 0 {
+		t.Errorf("the head has moved at once, to %d", now.Seq)
+	}
+	if err := os.Rename(path, path+".1"); err != nil {
+		t.Fatal(err)
+	}
+	l.Append(some(1)...)
+	written(path, 2) // it says that it goes on
+	if now, _ := h.Head(t.Context()); now.Seq != 5 {
+		t.Errorf("the head is at %d when the file is left", now.Seq)
+	}
+	stop()
+	<-done
+	whole(t, "in the end", read(t, path+".1")+read(t, path), h, 7)
+}
+
 // late is a head whose last move, by an abide that was killed since, comes late.
 type late struct {
 	*heads
@@ -347,16 +387,17 @@ func TestQuiet(t *testing.T) {
 
 // TestConfigMap: a head is kept, and moved only from where it was.
 func TestConfigMap(t *testing.T) {
-	c := ConfigMap{Client: fake.NewClientset(), Namespace: "abide-system"}
+	clients := fake.NewClientset()
+	c, b := &ConfigMap{Client: clients, Namespace: "abide-system"}, &ConfigMap{Client: clients, Namespace: "abide-system"}
 	one, two := Head{1, strings.Repeat("a", 64)}, Head{2, strings.Repeat("b", 64)}
 	if h, err := c.Head(t.Context()); err != nil || h != (Head{}) {
 		t.Fatalf("%v, %v", h, err)
 	}
-	if err := errors.Join(c.Move(t.Context(), Head{}, one), c.Move(t.Context(), one, two)); err != nil {
+	if err := errors.Join(c.Move(t.Context(), Head{}, one), b.Move(t.Context(), one, two)); err != nil {
 		t.Fatal(err)
 	}
 	var other *OtherWriterError
-	if err := c.Move(t.Context(), one, Head{3, two.Hash}); !errors.As(err, &other) || other.Now != two {
+	if err := b.Move(t.Context(), one, Head{3, two.Hash}); !errors.As(err, &other) || other.Now != two {
 		t.Errorf("%v", err)
 	}
 	if h, err := c.Head(t.Context()); err != nil || h != two {

@@ -14,6 +14,7 @@ import (
 	"abide.dev/abide/api/v1alpha1"
 	"abide.dev/abide/internal/apply"
 	"abide.dev/abide/internal/desired"
+	"abide.dev/abide/internal/health"
 	"abide.dev/abide/internal/object"
 	"abide.dev/abide/internal/plan"
 )
@@ -340,10 +341,12 @@ func (r *run) discard(ctx context.Context) bool {
 		if !isRun(e) || mine[k] {
 			continue
 		}
-		if rec, ok := r.Tracker.Get(k); ok && slices.Contains(e.Flags, v1alpha1.FlagFinish) && rec.Health == v1alpha1.HealthProgressing && !rec.Deleting {
-			if rel := r.superseding(ctx); rel != nil && r.timeLeft(rel) > 0 {
-				r.again(r.timeLeft(rel))
-				return r.await(ReasonHook, "%s of release %d is let finish before anything newer begins: %s", k, rel.Number, cmp.Or(rec.Message, "it runs"))
+		if slices.Contains(e.Flags, v1alpha1.FlagFinish) {
+			if runs, message := r.stillRuns(ctx, k); runs {
+				if rel := r.superseding(ctx); rel != nil && r.timeLeft(rel) > 0 {
+					r.again(r.timeLeft(rel))
+					return r.await(ReasonHook, "%s of release %d is let finish before anything newer begins: %s", k, rel.Number, cmp.Or(message, "it runs"))
+				}
 			}
 		}
 		keys = append(keys, k)
@@ -373,6 +376,25 @@ func (r *run) removeRuns(ctx context.Context, keys []object.Key) bool {
 		return false
 	}
 	return r.flush(ctx)
+}
+
+// stillRuns tells whether what a hook ran as has not ended, and what it is doing.
+// One that was created a moment ago may not have been seen yet.
+func (r *run) stillRuns(ctx context.Context, k object.Key) (runs bool, message string) {
+	if rec, ok := r.Tracker.Get(k); ok {
+		return rec.Owner == r.id && !rec.Deleting && rec.Health == v1alpha1.HealthProgressing, rec.Message
+	}
+	t, known := r.target(k)
+	if !known || !r.identity(ctx) {
+		return false, ""
+	}
+	live, err := r.client.Get(ctx, t.Kind, k.Namespace, k.Name)
+	if err != nil {
+		return false, ""
+	}
+	owner, ok := object.Owner(live)
+	is, message := health.Of(live)
+	return ok && owner == r.id && live.GetDeletionTimestamp() == nil && is == v1alpha1.HealthProgressing, message
 }
 
 // superseding is the release whose hooks may be let finish, also after a restart:
