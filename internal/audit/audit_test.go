@@ -374,6 +374,99 @@ func TestTrouble(t *testing.T) {
 	whole(t, "an API server that is down", read(t, path), h, MaxBehind+4)
 }
 
+// TestHeadRemoved: a chain is never begun anew, whatever became of its head.
+func TestHeadRemoved(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "audit.jsonl")
+	h := &heads{}
+	session(t, path, h, func(l *Log) { l.Append(some(4)...) })
+	lines := strings.SplitAfter(read(t, path), "\n")
+	if err := os.WriteFile(path, []byte(strings.Join(lines[2:], "")), 0o600); err != nil { // as after a rotation
+		t.Fatal(err)
+	}
+	h.head = Head{}
+	if said := session(t, path, h, func(l *Log) { l.Append(some(1)...) }); !strings.Contains(said, "without its head") {
+		t.Errorf("that the head is gone is not said: %s", said)
+	}
+	whole(t, "without the head", lines[0]+lines[1]+read(t, path), h, 6)
+}
+
+// TestLongLine: what somebody put into a file does not have anything else cut off.
+func TestLongLine(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "audit.jsonl")
+	h := &heads{}
+	session(t, path, h, func(l *Log) { l.Append(some(2)...) })
+	long := strings.Repeat("x", 2*maxLine)
+	text := long + "\n" + read(t, path)
+	if err := os.WriteFile(path, []byte(text+`{"seq":3,"ti`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	session(t, path, h, func(l *Log) { l.Append(some(1)...) })
+	if got := read(t, path); !strings.HasPrefix(got, text) {
+		t.Errorf("of %d bytes %d are left", len(text), len(got))
+	}
+}
+
+// TestFewHeads: of many changes each has its line, and not its own write of the head.
+func TestFewHeads(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "audit.jsonl") // before the bubble: it is no part of it
+	synctest.Test(t, func(t *testing.T) {
+		h := &counted{}
+		l := New(Options{Path: path, Heads: h, Now: time.Now, Writer: "w", Log: slog.New(slog.DiscardHandler), HeadEvery: 100 * time.Millisecond})
+		ctx, stop := context.WithCancel(t.Context())
+		done := make(chan error)
+		go func() { done <- l.Run(ctx) }()
+		var wg sync.WaitGroup
+		for range 10 {
+			wg.Go(func() {
+				for range 1000 {
+					l.Append(some(1)...)
+					time.Sleep(time.Millisecond)
+				}
+			})
+		}
+		wg.Wait()
+		stop()
+		<-done
+		whole(t, "ten thousand changes", read(t, path), &h.heads, 10_000)
+		if h.moves > 40 { // ten times a second, and once for each thousand
+			t.Errorf("in a second the head was moved %d times", h.moves)
+		}
+	})
+}
+
+// TestUnknown: what the cluster does not take is not kept in memory without end.
+func TestUnknown(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "audit.jsonl")
+	l := New(Options{Path: path, Heads: &heads{}, Now: time.Now, Log: slog.New(slog.DiscardHandler)})
+	var c *chain
+	if err := l.open(t.Context(), &c); err != nil {
+		t.Fatal(err)
+	}
+	defer l.close(&c)
+	for range 2 {
+		if err := l.write(c, some(MaxBehind), 0); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if len(c.unknown) != MaxBehind || c.dropped != MaxBehind {
+		t.Errorf("%d are kept, %d are not", len(c.unknown), c.dropped)
+	}
+	if err := l.takeBack(c); err != nil || l.lost != MaxBehind || len(l.behind) != MaxBehind {
+		t.Errorf("%v: %d are lost, %d to be written", err, l.lost, len(l.behind))
+	}
+}
+
+// counted counts how often a head is moved.
+type counted struct {
+	heads
+	moves int
+}
+
+func (c *counted) Move(ctx context.Context, old, next Head) error {
+	c.moves++
+	return c.heads.Move(ctx, old, next)
+}
+
 // TestQuiet: a log that nothing is appended to sends nothing.
 func TestQuiet(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -104,6 +104,8 @@ type chain struct {
 	// of. The file was settled bytes long before them, and is written up to end.
 	unknown      []Entry
 	settled, end int64
+	// dropped are how many of them are not in memory any more.
+	dropped int64
 }
 
 // Run writes until ctx ends, and then what is left.
@@ -198,7 +200,7 @@ func (l *Log) moveHead(ctx context.Context, c **chain) error {
 	if err != nil {
 		return fmt.Errorf("storing the head of the audit log: %w", err)
 	}
-	(*c).known, (*c).unknown, (*c).settled = (*c).head, nil, (*c).end
+	(*c).known, (*c).unknown, (*c).dropped, (*c).settled = (*c).head, nil, 0, (*c).end
 	return nil
 }
 
@@ -229,7 +231,8 @@ func (l *Log) takeBack(c *chain) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.behind = append(c.unknown, l.behind...)
-	c.unknown = nil
+	l.lost += c.dropped
+	c.unknown, c.dropped = nil, 0
 	return nil
 }
 
@@ -294,6 +297,10 @@ func (l *Log) write(c *chain, batch []Entry, lost int64) error {
 			c.unknown = append(c.unknown, e)
 		}
 	}
+	if more := len(c.unknown) - MaxBehind; more > 0 { // the head can't be stored for very long
+		c.unknown = append([]Entry(nil), c.unknown[more:]...)
+		c.dropped += int64(more)
+	}
 	return nil
 }
 
@@ -353,6 +360,13 @@ func (l *Log) openFile(c *chain) (resumed *Entry, err error) {
 		return nil, nil
 	}
 	e := Entry{Kind: KindResumed}
+	if c.known.Seq == 0 && found.last.Seq > 0 {
+		// A chain is never begun anew.
+		c.head = found.last
+		e.Message = "the head in the cluster is gone, so that a tail that was cut can't be told"
+		l.o.Log.Error("the audit log goes on without its head, which somebody has removed from the cluster: compare it with a copy", "file", l.o.Path, "entry", found.last.Seq)
+		return &e, nil
+	}
 	switch last := found.last.Seq; {
 	case found.lines == 0:
 		e.Message = fmt.Sprintf("in a new file; the entries up to %d are in another one", c.known.Seq)
@@ -382,9 +396,9 @@ func scan(f *os.File, head Head) (found, error) {
 	var at int64
 	reached := head.Seq == 0
 	for {
-		line, err := readLine(b)
+		line, n, err := measured(b)
 		if errors.Is(err, io.EOF) {
-			if len(line) > 0 {
+			if n > 0 {
 				if err := f.Truncate(at); err != nil {
 					return out, err
 				}
@@ -392,10 +406,10 @@ func scan(f *os.File, head Head) (found, error) {
 			out.follows = reached && out.lines > 0
 			return out, nil
 		}
-		if err != nil && !errors.Is(err, errLongLine) {
+		if err != nil {
 			return out, err
 		}
-		at += int64(len(line))
+		at += n
 		out.lines++
 		text := bytes.TrimSuffix(line, []byte("\n"))
 		var e Entry
