@@ -49,7 +49,7 @@ func TestChooseRelease(t *testing.T) {
 		app := full()
 		app.Status.DesiredHash, app.Status.AppliedHash = "bad", "now"
 		o := rollbackOptions{to: row.to, force: row.force}
-		got, err := o.choose(app, releases)
+		got, err := o.choose(app, releases, nil)
 		switch {
 		case row.err != "":
 			if err == nil || !strings.Contains(err.Error(), row.err) {
@@ -60,7 +60,7 @@ func TestChooseRelease(t *testing.T) {
 		}
 	}
 	o := rollbackOptions{}
-	if _, err := o.choose(full(), releases[:1]); err == nil || !strings.Contains(err.Error(), "no earlier release") {
+	if _, err := o.choose(full(), releases[:1], nil); err == nil || !strings.Contains(err.Error(), "no earlier release") {
 		t.Errorf("with nothing to go back to: %v", err)
 	}
 }
