@@ -126,7 +126,7 @@ func runRollback(ctx context.Context, s Streams, c *conn, o rollbackOptions) err
 		return err
 	}
 	if o.wait {
-		return o.await(ctx, s, c, to)
+		return o.await(ctx, s, c, app, to)
 	}
 	return nil
 }
@@ -255,8 +255,9 @@ func (o *rollbackOptions) pin(ctx context.Context, s Streams, c *conn, app *v1al
 	return nil
 }
 
-// await waits until the App is as the release was.
-func (o *rollbackOptions) await(ctx context.Context, s Streams, c *conn, to *v1alpha1.ReleaseSpec) error {
+// await waits until the App is as the release was, or until that is not to be: it
+// failed, or Git has said something new since the App was read.
+func (o *rollbackOptions) await(ctx context.Context, s Streams, c *conn, before *v1alpha1.App, to *v1alpha1.ReleaseSpec) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, o.limit, errTimeLimit)
 	defer cancel()
 	progress := narrator{w: s.Err}
@@ -274,6 +275,9 @@ func (o *rollbackOptions) await(ctx context.Context, s Streams, c *conn, to *v1a
 				return true, nil
 			}
 		}
+		if p := app.Status.Pinned; p == nil && before.Status.DesiredHash != "" && app.Status.DesiredHash != before.Status.DesiredHash {
+			return true, nil
+		}
 		progress.say(o.app, doing(app))
 		return false, nil
 	})
@@ -282,6 +286,8 @@ func (o *rollbackOptions) await(ctx context.Context, s Streams, c *conn, to *v1a
 		return &exitError{exitTimeout, fmt.Errorf("%s is not back at release %d after %s: %s", o.app, to.Number, o.limit, doing(last))}
 	case err != nil:
 		return c.explain(err)
+	case last.Status.Pinned == nil:
+		return &exitError{exitFailed, fmt.Errorf("%s is not held at release %d: Git says something new of it, %s, and that goes on", o.app, to.Number, clean(last.Status.Source.Revision))}
 	case last.Status.State != v1alpha1.StatePinned:
 		return &exitError{exitFailed, fmt.Errorf("%s is not back at release %d: %s", o.app, to.Number, message(last))}
 	}

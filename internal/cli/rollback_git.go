@@ -114,10 +114,13 @@ func (g *userGit) restored(ctx context.Context, app *v1alpha1.App, to *v1alpha1.
 			return "", fmt.Errorf("commit %s of release %d is not in the repository any more: %w", short(commit), to.Number, err)
 		}
 	}
-	if folder != "." { // restore would take what is not there for what is to be deleted
-		if _, err := g.run(ctx, "rev-parse", "--verify", "--quiet", commit+":"+folder); err != nil {
-			return "", fmt.Errorf("commit %s of release %d has no %s, so App %s had another spec.source.path then: put that back, or leave out --git", short(commit), to.Number, folder, app.Name)
-		}
+	inside := ":" // of a commit or a tree
+	if folder != "." {
+		inside += folder
+	}
+	want, err := g.run(ctx, "rev-parse", "--verify", "--quiet", commit+inside)
+	if err != nil { // restore would take what is not there for what is to be deleted
+		return "", fmt.Errorf("commit %s of release %d has no %s, so App %s had another spec.source.path then: put that back, or leave out --git", short(commit), to.Number, folder, app.Name)
 	}
 	if _, err := g.run(ctx, "read-tree", "HEAD"); err != nil {
 		return "", err
@@ -125,7 +128,15 @@ func (g *userGit) restored(ctx context.Context, app *v1alpha1.App, to *v1alpha1.
 	if _, err := g.run(ctx, "restore", "--quiet", "--staged", "--source="+commit, "--", folder); err != nil {
 		return "", fmt.Errorf("folder %s as it was at commit %s: %w", folder, short(commit), err)
 	}
-	return g.run(ctx, "write-tree", "--missing-ok") // else all files of the branch are fetched
+	tree, err := g.run(ctx, "write-tree", "--missing-ok") // else all files of the branch are fetched
+	if err != nil {
+		return "", err
+	}
+	// restore leaves out what git does not allow, and says nothing by its exit code.
+	if is, err := g.run(ctx, "rev-parse", "--verify", "--quiet", tree+inside); err != nil || is != want {
+		return "", fmt.Errorf("folder %s can't be put back to commit %s: it has paths there that git does not check out (such as .git)", folder, short(commit))
+	}
+	return tree, nil
 }
 
 // followedBranch is the branch that an App follows; empty for the default one.
