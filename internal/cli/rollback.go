@@ -42,8 +42,9 @@ func newRollback(s Streams) *cobra.Command {
 			"that release, so Git may be down, and automatic sync stays on: the App is held there (pinned)\n" +
 			"until Git says something new of it, or until abide unpin.\n\n" +
 			"With --git, Git is put back instead: a commit on top of the branch that the App follows makes\n" +
-			"its folder what it was at that release, and is pushed, to that branch or to the one that\n" +
-			"--branch names, with the git and the credentials of whoever runs this command.",
+			"its folder what it was at that release, and is pushed, to that branch or to the new one that\n" +
+			"--branch names, with the git and the credentials of whoever runs this command. Of an App that\n" +
+			"is held at a release, it is that one if --to names none.",
 		Example: "  abide rollback web\n  abide rollback web --to 7 --reason 'the shop is empty'\n" +
 			"  abide rollback web --to 1a2b3c4d --git --branch revert-banner",
 		Args:              oneApp,

@@ -150,7 +150,7 @@ func followedBranch(app *v1alpha1.App) (string, error) {
 	case src.Ref.Branch != "":
 		return src.Ref.Branch, nil
 	}
-	return "", fmt.Errorf("App %s follows no branch but a tag or a commit, which no commit changes: change spec.source.ref, or leave out --git", app.Name)
+	return "", fmt.Errorf("App %s follows no branch but a tag or a commit, which no commit on top changes: change spec.source.ref, or leave out --git", app.Name)
 }
 
 // message says what the commit does, and why.
