@@ -69,6 +69,11 @@ type AppSpec struct {
 	// +kubebuilder:default={}
 	Sync SyncPolicy `json:"sync,omitempty"`
 
+	// health says how healthy objects of this App are, beyond what abide knows and
+	// what HealthRules say.
+	// +optional
+	Health *AppHealth `json:"health,omitempty"`
+
 	// dependsOn are Apps that come first: nothing of this App is changed before
 	// they are healthy at, or beyond, the commit in question where both come from
 	// one repository, and they are removed only after it.

@@ -21,6 +21,7 @@ func AddToScheme(s *runtime.Scheme) error {
 		&GitRef{}, &GitRefList{},
 		&Approval{}, &ApprovalList{},
 		&Pause{}, &PauseList{},
+		&HealthRule{}, &HealthRuleList{},
 		&Pin{}, &PinList{},
 		&Release{}, &ReleaseList{},
 	)

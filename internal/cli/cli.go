@@ -73,7 +73,7 @@ func Main(args []string, s Streams) int {
 	root := Root(programName(args[0]), s)
 	// Whatever goes wrong before a command begins is a wrong command line.
 	began := false
-	for _, c := range root.Commands() {
+	for _, c := range commands(root) {
 		run := c.RunE
 		c.RunE = func(c *cobra.Command, args []string) error {
 			began = true
@@ -103,6 +103,17 @@ func Main(args []string, s Streams) int {
 		fmt.Fprintf(s.Err, "%s: %s\n", root.Name(), cleanLines(exit.err.Error()))
 	}
 	return exit.code
+}
+
+// commands are all commands below one that do something.
+func commands(parent *cobra.Command) (out []*cobra.Command) {
+	for _, c := range parent.Commands() {
+		if c.RunE != nil {
+			out = append(out, c)
+		}
+		out = append(out, commands(c)...)
+	}
+	return out
 }
 
 // programName is "kubectl abide" for a program that kubectl found as a plugin.
@@ -136,7 +147,7 @@ func Root(name string, s Streams) *cobra.Command {
 	root.AddCommand(
 		newUp(s), newGet(s), newStatus(s), newWhy(s), newDiff(s), newSync(s), newWait(s),
 		newApprove(s), newPause(s), newResume(s), newRollback(s), newUnpin(s),
-		newHistory(s), newShow(s), newManifests(s),
+		newHistory(s), newShow(s), newManifests(s), newAudit(s),
 		newRender(s), newHealth(s), newInstall(s), newUninstall(s), newVersion(s), newController(s),
 	)
 	return root

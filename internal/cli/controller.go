@@ -27,7 +27,7 @@ type controllerOptions struct {
 	allowAddresses      []string
 	remoteHosts         []string
 	metrics, health     string
-	pprof               string
+	pprof, auditLog     string
 	leaderElect         bool
 	logFormat, logLevel string
 }
@@ -59,6 +59,7 @@ func newController(s Streams) *cobra.Command {
 	f.StringVar(&o.metrics, "metrics-bind-address", "", "`address` to serve metrics on, such as :8080; not at all if empty")
 	f.StringVar(&o.health, "health-probe-bind-address", "", "`address` to serve /healthz and /readyz on; not at all if empty")
 	f.StringVar(&o.pprof, "pprof", "", "loopback `address` to serve profiles on, such as 127.0.0.1:6060; not at all if empty")
+	f.StringVar(&o.auditLog, "audit-log", "", "`file` to write every change to, one line of JSON each, in a chain that abide audit verify checks; - for standard output; not at all if empty")
 	f.BoolVar(&o.leaderElect, "leader-elect", false, "take turns with other replicas by a lease")
 	f.StringVar(&o.logFormat, "log-format", "text", "text or json")
 	f.StringVar(&o.logLevel, "log-level", "info", "debug, info, warn or error")
@@ -86,7 +87,7 @@ func runController(ctx context.Context, s Streams, o controllerOptions) error {
 	e, err := engine.New(ctx, engine.Options{
 		Config: cfg, CacheDir: o.cacheDir, Namespace: o.namespace, AllowLocal: o.allowLocal, AllowAddresses: addresses, RemoteHosts: hosts,
 		MetricsAddress: o.metrics, HealthAddress: o.health, PprofAddress: o.pprof,
-		LeaderElect: o.leaderElect, Log: log,
+		LeaderElect: o.leaderElect, Log: log, AuditLog: o.auditLog, Stdout: s.Out,
 	})
 	if err != nil {
 		return err

@@ -139,21 +139,23 @@ func basicTables() []kindTable {
 			one:   func() client.Object { return &v1alpha1.Repository{} },
 			columns: []column{
 				field("URL", func(r *v1alpha1.Repository) string { return r.Spec.URL }),
-				field("READY", func(r *v1alpha1.Repository) string {
-					if c := meta.FindStatusCondition(r.Status.Conditions, v1alpha1.ConditionReady); c != nil {
-						return string(c.Status)
-					}
-					return ""
-				}),
+				field("READY", func(r *v1alpha1.Repository) string { return string(readyOf(r.Status.Conditions).Status) }),
 				wideField("INTERVAL", func(r *v1alpha1.Repository) string { return r.Spec.Interval }),
 				wideField("ALLOWED", func(r *v1alpha1.Repository) string { return strings.Join(r.Spec.AllowedNamespaces, ",") }),
 				ageColumn,
-				field("MESSAGE", func(r *v1alpha1.Repository) string {
-					if c := meta.FindStatusCondition(r.Status.Conditions, v1alpha1.ConditionReady); c != nil {
-						return c.Message
-					}
-					return ""
-				}),
+				field("MESSAGE", func(r *v1alpha1.Repository) string { return readyOf(r.Status.Conditions).Message }),
+			},
+		},
+		{
+			names: []string{"healthrules", "healthrule"},
+			list:  func() client.ObjectList { return &v1alpha1.HealthRuleList{} },
+			one:   func() client.Object { return &v1alpha1.HealthRule{} },
+			columns: []column{
+				field("GROUP", func(r *v1alpha1.HealthRule) string { return r.Spec.Group }),
+				field("KINDS", func(r *v1alpha1.HealthRule) string { return strings.Join(r.Spec.Kinds, ",") }),
+				field("READY", func(r *v1alpha1.HealthRule) string { return string(readyOf(r.Status.Conditions).Status) }),
+				ageColumn,
+				field("MESSAGE", func(r *v1alpha1.HealthRule) string { return readyOf(r.Status.Conditions).Message }),
 			},
 		},
 		{
@@ -179,6 +181,14 @@ func basicTables() []kindTable {
 			},
 		},
 	}
+}
+
+// readyOf is the Ready condition, empty if there is none.
+func readyOf(conditions []metav1.Condition) metav1.Condition {
+	if c := meta.FindStatusCondition(conditions, v1alpha1.ConditionReady); c != nil {
+		return *c
+	}
+	return metav1.Condition{}
 }
 
 func newGet(s Streams) *cobra.Command {

@@ -1,13 +1,19 @@
 package cli
 
 import (
+	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"abide.dev/abide/api/v1alpha1"
 	"abide.dev/abide/internal/health"
@@ -46,6 +52,7 @@ func newHealth(s Streams) *cobra.Command {
 		Long: "Say how healthy abide would find the objects of a file, which kubectl get -o yaml has\n" +
 			"written, and why. It needs no cluster. With --rules, the rules of a file are tried before\n" +
 			"those that abide brings along, as those of an installation are: this is how to write one.\n" +
+			"The file has a list of rules, or HealthRules and Apps as kubectl get -o yaml writes them.\n" +
 			"docs/health.md says how.\n\n" +
 			"It ends with 0 whatever the health is, and with 1 if a file can't be read or a rule is\n" +
 			"wrong. With --exit-code, it ends with 4 if an object is Progressing, Degraded or Unknown.",
@@ -72,7 +79,7 @@ func runHealth(s Streams, o healthOptions) error {
 		if err != nil {
 			return err
 		}
-		r, err := health.Parse(name, content)
+		r, err := readRules(name, content)
 		if err != nil {
 			return err
 		}
@@ -116,6 +123,68 @@ func runHealth(s Streams, o healthOptions) error {
 		}
 	}
 	return nil
+}
+
+// readRules reads the rules of a file: a list of them, or HealthRules, in the order
+// of their names, and Apps that have some, which go before.
+func readRules(name string, content []byte) (health.Rules, error) {
+	if !holdsObjects(content) {
+		return health.Parse(name, content)
+	}
+	if name == "-" {
+		name = "stdin"
+	}
+	objects, _, err := manifest.Decode(name, content, limit.Default())
+	if err != nil {
+		return health.Rules{}, err
+	}
+	slices.SortStableFunc(objects, func(a, b manifest.Object) int {
+		return cmp.Or(cmp.Compare(a.GetKind(), b.GetKind()), cmp.Compare(a.GetName(), b.GetName()))
+	})
+	var all health.Rules
+	for _, o := range objects {
+		rules, err := rulesOf(o.Unstructured)
+		if err != nil {
+			return health.Rules{}, fmt.Errorf("%s:%d: %w", o.Origin.File, o.Origin.Line, err)
+		}
+		all = all.Before(rules)
+	}
+	if all.Empty() {
+		return all, fmt.Errorf("%s: it has no rules: neither a list under \"health\", nor a HealthRule, nor an App with spec.health.rules", name)
+	}
+	return all, nil
+}
+
+// holdsObjects tells a file of objects from one of rules, which has no kind.
+func holdsObjects(content []byte) bool {
+	return bytes.HasPrefix(content, []byte("kind:")) || bytes.Contains(content, []byte("\nkind:")) ||
+		bytes.HasPrefix(bytes.TrimSpace(content), []byte("{"))
+}
+
+// rulesOf returns the rules of a HealthRule or an App; another kind has none.
+func rulesOf(u *unstructured.Unstructured) (health.Rules, error) {
+	convert := func(into any) error {
+		return runtime.DefaultUnstructuredConverter.FromUnstructuredWithValidation(u.Object, into, true)
+	}
+	switch u.GroupVersionKind().GroupKind() {
+	case schema.GroupKind{Group: v1alpha1.Group, Kind: "HealthRule"}:
+		var r v1alpha1.HealthRule
+		if err := convert(&r); err != nil {
+			return health.Rules{}, err
+		}
+		return health.OfHealthRule(&r)
+	case schema.GroupKind{Group: v1alpha1.Group, Kind: "App"}:
+		var app v1alpha1.App
+		if err := convert(&app); err != nil {
+			return health.Rules{}, err
+		}
+		rules, err := health.OfApp(&app)
+		if err != nil {
+			return rules, err
+		}
+		return rules, rules.Check()
+	}
+	return health.Rules{}, nil
 }
 
 func printHealth(w io.Writer, f format, judged []judgedObject) error {

@@ -13,6 +13,8 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"abide.dev/abide/api/v1alpha1"
+	"abide.dev/abide/internal/object"
+	"abide.dev/abide/internal/release"
 )
 
 // releaseRef names a release as people write it: web#7, or web for the newest.
@@ -38,18 +40,17 @@ func parseRelease(arg string) (releaseRef, error) {
 
 // records are the releases of an App that is there or was, the newest first.
 func records(ctx context.Context, c *conn, app string) ([]v1alpha1.Release, error) {
-	var l v1alpha1.ReleaseList
-	if err := c.List(ctx, &l, client.InNamespace(c.namespace), client.MatchingFields{"spec.app": app}); err != nil {
+	all, err := release.New(c, "", time.Now).List(ctx, object.App{Namespace: c.namespace, Name: app})
+	if err != nil {
 		return nil, c.explain(err)
 	}
-	if len(l.Items) == 0 {
+	if len(all) == 0 {
 		if _, err := c.app(ctx, app); err != nil {
 			return nil, err
 		}
 		return nil, fmt.Errorf("App %s has no release yet: abide why %s -n %s says what it waits for", app, app, c.namespace)
 	}
-	slices.SortFunc(l.Items, func(a, b v1alpha1.Release) int { return int(b.Spec.Number - a.Spec.Number) })
-	return l.Items, nil
+	return all, nil
 }
 
 // releaseOf is one release.

@@ -32,6 +32,7 @@ func newInstall(s Streams) *cobra.Command {
 	f.StringVar(&o.Image, "image", "", "`image` of the controller (default "+`"abide:VERSION"`+")")
 	f.StringVarP(&o.Namespace, "namespace", "n", install.DefaultNamespace, "abide's own namespace")
 	f.StringSliceVar(&o.Watch, "watch", nil, "the only `kinds` that the controller may list and watch, in the plural with their group: configmaps,deployments.apps (default all)")
+	f.StringVar(&o.AuditLog, "audit-log", "", "`file` in the controller's Pod, on a volume that you add, to write every change to; - for its standard output")
 	f.BoolVar(&o.NoWorkload, "no-workload", false, "leave out the Deployment and its Service, for a controller that runs elsewhere")
 	c.MarkFlagsMutuallyExclusive("crds", "cluster-admin")
 	return c

@@ -92,7 +92,12 @@ func keptObjects(ctx context.Context, c *conn, ref releaseRef, own string) ([]*u
 	if len(r.Spec.Manifests) == 0 {
 		return nil, fmt.Errorf("what %s rendered is not kept: it was rejected before it began, or is older than spec.historyLimit", name)
 	}
-	objects, hooks, err := release.New(c, own, time.Now).Manifests(ctx, r.Spec.Manifests)
+	store := release.New(c, own, time.Now)
+	// A record that names what another App rendered was not written by abide.
+	if r, err = store.Read(ctx, object.App{Namespace: r.Namespace, Name: r.Spec.App}, r.Spec.Number); err != nil {
+		return nil, c.explain(err)
+	}
+	objects, hooks, err := store.Manifests(ctx, r.Spec.Manifests)
 	if apierrors.IsForbidden(err) {
 		return nil, fmt.Errorf("what %s rendered is in Secrets of namespace %s, and you may not read them: %w; whoever runs abide can", name, own, err)
 	}

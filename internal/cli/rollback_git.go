@@ -219,8 +219,7 @@ func (g *userGit) push(ctx context.Context, app *v1alpha1.App, to *v1alpha1.Rele
 	return nil
 }
 
-// outside are the folders at the top, a few of them, with files that are not in one
-// folder.
+// outside are the folders, a few of them, of files that are not in one folder.
 func outside(folder string, files []string) []string {
 	if folder == "." {
 		return nil
@@ -231,9 +230,8 @@ func outside(folder string, files []string) []string {
 		if f == "" || f == folder || strings.HasPrefix(f, folder+"/") {
 			continue
 		}
-		top, _, _ := strings.Cut(f, "/")
-		if !slices.Contains(out, top) && len(out) < most {
-			out = append(out, top)
+		if dir := path.Dir(f); !slices.Contains(out, dir) && len(out) < most {
+			out = append(out, dir)
 		}
 	}
 	return out

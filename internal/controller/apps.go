@@ -37,6 +37,7 @@ type Apps struct {
 	Repositories *access.Repositories
 	Values       *access.Values
 	Remotes      *Remotes
+	Health       *Health
 	Refs         *Refs
 	Depends      *Depends
 	Waker        *Waker
@@ -46,6 +47,9 @@ type Apps struct {
 	// Observed is told the outcome of each run, for metrics and for those who
 	// show what happens; it may be nil.
 	Observed func(app object.App, out *pipeline.Outcome, took time.Duration)
+
+	// Audit, if set, puts on record what a run did.
+	Audit func(app *v1alpha1.App, out *pipeline.Outcome)
 
 	// Turns bounds the runs that are under way and not held up by anything; it may
 	// be nil.
@@ -112,6 +116,9 @@ func (a *Apps) Reconcile(ctx context.Context, req reconcile.Request) (reconcile.
 	out := a.run(ctx, id, &app)
 	if a.Observed != nil {
 		a.Observed(id, &out, a.Now().Sub(began))
+	}
+	if a.Audit != nil { // also of a run that was broken off: what it did is done
+		a.Audit(&app, &out)
 	}
 	if ctx.Err() != nil {
 		return reconcile.Result{}, nil // going down: a status of a broken-off run helps nobody
@@ -187,7 +194,8 @@ func (a *Apps) passes(id object.App) time.Duration {
 }
 
 // begin prepares, once, what the first run needs, and tells the claims of every
-// App there is: an App that is not known can't hold back a prune.
+// App there is: an App that is not known can't hold back a prune. Objects are judged
+// by its rules from the first list on.
 func (a *Apps) begin(ctx context.Context) error {
 	a.prepare.Lock()
 	defer a.prepare.Unlock()
@@ -203,7 +211,9 @@ func (a *Apps) begin(ctx context.Context) error {
 	}
 	for i := range apps.Items {
 		app := &apps.Items[i]
-		a.Claims.Know(object.App{Namespace: app.Namespace, Name: app.Name}, following(app))
+		id := object.App{Namespace: app.Namespace, Name: app.Name}
+		a.Claims.Know(id, following(app))
+		a.Health.Know(id, app)
 		a.Depends.Put(app)
 	}
 	a.prepared = true
@@ -224,6 +234,7 @@ func (a *Apps) run(ctx context.Context, id object.App, app *v1alpha1.App) pipeli
 	// Also an App that is being deleted has to wait for those that may take over
 	// what it owns.
 	a.Claims.Know(id, following(app))
+	a.Health.Check(id, app)
 	if app.DeletionTimestamp == nil {
 		wants, err := a.wants(ctx, app)
 		if err != nil {
@@ -360,6 +371,7 @@ func newer(a, b string) bool {
 // writeStatus writes the status if it says anything new.
 func (a *Apps) writeStatus(ctx context.Context, id object.App, app *v1alpha1.App, out *pipeline.Outcome) error {
 	sum := a.Pipeline.Summarise(id, out.Trouble)
+	sum.WrongRule = a.Health.Wrong(id)
 	status := report.Status(app, app.Status, out, sum, metav1.NewTime(a.Now()).Rfc3339Copy())
 	status.Refresh = a.refreshStatus(id, app)
 	if equality.Semantic.DeepEqual(status, app.Status) {
@@ -444,6 +456,7 @@ func (a *Apps) forget(id object.App) {
 	a.Repositories.Forget(id)
 	a.Remotes.Forget(id)
 	a.Pipeline.Forget(id)
+	a.Health.Forget(id)
 	a.Depends.Delete(id)
 	a.mu.Lock()
 	delete(a.written, id)

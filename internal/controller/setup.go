@@ -50,6 +50,13 @@ func Setup(ctx context.Context, mgr manager.Manager, apps *Apps, repos *Reposito
 	if err != nil {
 		return err
 	}
+	err = ctrl.NewControllerManagedBy(mgr).
+		Named("healthrule").
+		For(&v1alpha1.HealthRule{}, builder.WithPredicates(asked)).
+		Complete(apps.Health)
+	if err != nil {
+		return err
+	}
 	return ctrl.NewControllerManagedBy(mgr).
 		Named("repository").
 		For(&v1alpha1.Repository{}, builder.WithPredicates(asked)).

@@ -199,7 +199,7 @@ func split(writes []string) (toObjects, records []string) {
 		_, rest, _ := strings.Cut(s, " ")
 		resource, _, _ := strings.Cut(rest, " ")
 		switch {
-		case slices.Contains([]string{"apps", "inventories", "gitrefs", "events", "repositories", "releases"}, strings.TrimSuffix(resource, "/status")),
+		case slices.Contains([]string{"apps", "inventories", "gitrefs", "events", "repositories", "releases", "healthrules"}, strings.TrimSuffix(resource, "/status")),
 			strings.Contains(s, " secrets abide-manifests-"), strings.Contains(s, " secrets abide-release-key"):
 			records = append(records, s)
 		default:

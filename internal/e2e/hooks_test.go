@@ -274,6 +274,29 @@ func TestHookHangs(t *testing.T) {
 	}
 }
 
+// TestHookEndsBeforeAGate: the hook of a release that is superseded ends at once, also
+// where the newer one has to wait for an approval before it begins.
+func TestHookEndsBeforeAGate(t *testing.T) {
+	w := newWorld(t)
+	ns := w.sandbox.Namespace(t)
+	w.repo.Write(map[string]string{"app/many.yaml": configMaps("many", 10, "1")})
+	first := w.repo.Commit("one")
+	w.run()
+	app := w.ready(w.app("app", "app", ns), first)
+	w.repo.Write(map[string]string{"app/before.yaml": job("before", hookAt("pre-sync"), hangs)})
+	w.push(app, "hangs")
+	name := w.running(ns, "before-2-")
+	w.repo.Remove("app/before.yaml")
+	w.repo.Write(map[string]string{"app/many.yaml": configMaps("many", 1, "1")})
+	w.push(app, "nine go")
+	w.waits(app, "DeletionBudget")
+	w.gone(&batchv1.Job{}, ns, name)
+	w.outcome(app, 2, v1alpha1.OutcomeSuperseded)
+	if n := len(w.configMaps(ns)); n != 10 {
+		t.Errorf("nobody approved it, and %d are left", n)
+	}
+}
+
 // TestHookFinishes: a hook that asks for it is let finish before anything newer
 // begins.
 func TestHookFinishes(t *testing.T) {
@@ -291,6 +314,13 @@ func TestHookFinishes(t *testing.T) {
 	name := w.running(ns, "before-1-")
 	w.repo.Write(map[string]string{"app/before.yaml": job("before", hook, completes), "app/config.yaml": configMap("config", "2")})
 	commit := w.push(app, "newer")
+	w.says(app, "WaitingForHook", name, "of release 1 is let finish")
+	w.repo.Write(map[string]string{"other/x.yaml": configMap("x", "1")})
+	w.judged(w.push(app, "something else"))
+	w.abide.kill()
+	w.run()
+	w.repo.Write(map[string]string{"other/x.yaml": configMap("x", "2")})
+	w.judged(w.push(app, "something else again"))
 	w.says(app, "WaitingForHook", name, "of release 1 is let finish")
 	if w.find(ns, "config") != nil || len(w.jobs(ns)) != 1 {
 		t.Error("something newer has begun")
@@ -396,5 +426,26 @@ func TestHangingRequest(t *testing.T) {
 	w.gone(&v1alpha1.App{}, w.own, "app")
 	if w.find(ns, "answers") != nil {
 		t.Error("it was not removed")
+	}
+}
+
+// TestOrphanWithHooks: what hooks ran as does not keep an App that leaves all behind.
+func TestOrphanWithHooks(t *testing.T) {
+	w := newWorld(t)
+	ns := w.sandbox.Namespace(t)
+	w.repo.Write(map[string]string{
+		"app/a.yaml":      configMap("a", "1"),
+		"app/before.yaml": job("before", hookAt("pre-sync"), completes),
+		"app/never.yaml":  job("never", hookAt("pre-delete"), fails),
+	})
+	w.repo.Commit("one")
+	w.run()
+	app := w.app("app", "app", ns, func(a *v1alpha1.App) { a.Spec.DeletionPolicy = v1alpha1.DeletionPolicyOrphan })
+	w.outcome(app, 1, v1alpha1.OutcomeSucceeded)
+	w.delete(app)
+	w.gone(&v1alpha1.App{}, w.own, "app")
+	w.has(ns, "a", "1")
+	if j := w.jobs(ns); len(j) != 1 {
+		t.Errorf("the Jobs are %v", j)
 	}
 }

@@ -99,7 +99,7 @@ func installKinds(t *testing.T, cfg *rest.Config) {
 		if err := kube.Kinds.Refresh(t.Context(), time.Now()); err != nil {
 			return err
 		}
-		for _, kind := range []string{"App", "Repository", "Approval", "Pause", "Pin", "Release", "Inventory", "GitRef"} {
+		for _, kind := range []string{"App", "Repository", "Approval", "Pause", "Pin", "Release", "Inventory", "GitRef", "HealthRule"} {
 			if _, ok := kube.Kinds.Lookup(v1alpha1.GroupVersion.WithKind(kind)); !ok {
 				return fmt.Errorf("%s is not served", kind)
 			}
@@ -148,7 +148,7 @@ func (w *world) clear() {
 		w.client.Patch(ctx, app, client.MergeFrom(base))
 		w.client.Delete(ctx, app)
 	}
-	for _, list := range []client.Object{&v1alpha1.Inventory{}, &v1alpha1.Release{}, &v1alpha1.Pin{}, &v1alpha1.GitRef{}, &v1alpha1.Repository{}, &v1alpha1.Approval{}, &v1alpha1.Pause{}} {
+	for _, list := range []client.Object{&v1alpha1.Inventory{}, &v1alpha1.Release{}, &v1alpha1.Pin{}, &v1alpha1.GitRef{}, &v1alpha1.Repository{}, &v1alpha1.Approval{}, &v1alpha1.Pause{}, &v1alpha1.HealthRule{}} {
 		w.client.DeleteAllOf(ctx, list, client.InNamespace(w.own))
 	}
 }

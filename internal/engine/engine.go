@@ -10,6 +10,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net/netip"
 	"os"
@@ -35,6 +36,7 @@ import (
 	"abide.dev/abide/api/v1alpha1"
 	"abide.dev/abide/internal/access"
 	"abide.dev/abide/internal/apply"
+	"abide.dev/abide/internal/audit"
 	"abide.dev/abide/internal/claims"
 	"abide.dev/abide/internal/cluster"
 	"abide.dev/abide/internal/controller"
@@ -78,6 +80,11 @@ type Options struct {
 	// RemoteHosts are the hosts from which any kustomization may take bases, files
 	// and charts; lower case, without a port.
 	RemoteHosts []string
+	// AuditLog is the file that every change is written to, "-" for Stdout; none if
+	// empty.
+	AuditLog string
+	// Stdout is where an AuditLog of "-" goes.
+	Stdout io.Writer
 	// MetricsAddress, HealthAddress and PprofAddress are where to listen; empty
 	// for not at all.
 	MetricsAddress, HealthAddress, PprofAddress string
@@ -154,7 +161,7 @@ func (e *Engine) open(ctx context.Context, o Options) error {
 	}
 	e.closes = append(e.closes, renders.Close)
 	e.own = o.Namespace
-	e.sources, err = wire(ctx, o, e.mgr, stores{gits, charts, renders}, e.kube)
+	e.sources, err = wire(ctx, o, e.mgr, stores{gits, charts, renders, func(f func()) { e.closes = append(e.closes, f) }}, e.kube)
 	return err
 }
 
@@ -163,7 +170,7 @@ func installed(ctx context.Context, kube *cluster.Cluster, host string) error {
 	if err := kube.Kinds.Refresh(ctx, time.Time{}); err != nil {
 		return fmt.Errorf("the API server %s: %w", host, err)
 	}
-	for _, kind := range []string{"App", "Repository", "Approval", "Pause", "Pin", "Release", "Inventory", "GitRef"} {
+	for _, kind := range []string{"App", "Repository", "Approval", "Pause", "Pin", "Release", "Inventory", "GitRef", "HealthRule"} {
 		if _, ok := kube.Kinds.Lookup(v1alpha1.GroupVersion.WithKind(kind)); !ok {
 			return fmt.Errorf("the API server %s has no kind %s: install abide's kinds with: abide install --crds | kubectl apply --server-side -f -", host, kind)
 		}
@@ -237,6 +244,8 @@ type stores struct {
 	gits    *git.Store
 	charts  *chart.Store
 	renders *worker.Pool
+	// atEnd has something done when all runs are over.
+	atEnd func(func())
 }
 
 // wire makes every part and tells it of the others.
@@ -287,13 +296,24 @@ func wire(ctx context.Context, o Options, mgr manager.Manager, at stores, kube *
 	waker.Woken = func(app object.App) { pipe.Interrupt(app, false) }
 	apps.Client, apps.Pipeline, apps.Sources, apps.Claims = mgr.GetClient(), pipe, all, judged
 	apps.Repositories, apps.Values, apps.Refs, apps.Remotes = repositories, values, refs, remotes
+	apps.Health = &controller.Health{Client: mgr.GetClient(), Tracker: tracker, Namespace: o.Namespace, Now: time.Now, Log: o.Log}
 	apps.Depends = controller.NewDepends(waker.Wake)
 	recorder := newPacedEvents(mgr.GetEventRecorder("abide"), mgr.GetScheme(), o.Log)
 	apps.Turns = slots.New(concurrentApps, heldUpAfter)
 	apps.Events, apps.Now, apps.Log, apps.Observed = recorder, time.Now, o.Log, o.Outcome
+	if o.AuditLog != "" {
+		log := audit.New(audit.Options{
+			Path: o.AuditLog, Stdout: o.Stdout, Heads: audit.ConfigMap{Client: clientset, Namespace: o.Namespace},
+			Now: time.Now, Writer: audit.Writer(), Log: o.Log,
+		})
+		apps.Audit = (&audit.Recorder{Log: log}).Record
+		if err := mgr.Add(beyondRuns(log.Run, at.atEnd)); err != nil {
+			return nil, err
+		}
+	}
 	apps.Prepare = func(ctx context.Context) error {
 		return errors.Join(
-			kube.Kinds.Refresh(ctx, time.Time{}), inventories.Load(ctx), releases.Load(ctx), refs.Load(ctx))
+			kube.Kinds.Refresh(ctx, time.Time{}), inventories.Load(ctx), releases.Load(ctx), refs.Load(ctx), apps.Health.Load(ctx))
 	}
 	repos := &controller.RepositoryStatus{
 		Client: mgr.GetClient(), Repositories: repositories, Secrets: secrets, Sources: all, Waker: waker,
@@ -373,6 +393,22 @@ func sweep(c client.Client, releases *release.Store, log *slog.Logger) manager.R
 				log.Warn("releases of Apps that are gone could not be removed; it is tried again", "in", sweepEvery, "error", err)
 			}
 		}
+	}
+}
+
+// beyondRuns runs something for as long as runs of Apps may have something for it:
+// not only until they are told to end, but until they have.
+func beyondRuns(run func(context.Context) error, atEnd func(func())) manager.RunnableFunc {
+	return func(ctx context.Context) error {
+		own, stop := context.WithCancel(context.WithoutCancel(ctx))
+		done := make(chan error, 1)
+		go func() { done <- run(own) }()
+		atEnd(func() {
+			stop()
+			<-done
+		})
+		<-ctx.Done()
+		return nil
 	}
 }
 

@@ -15,7 +15,7 @@ var languageOfApps = sync.OnceValues(func() (*cel.Env, error) { return languageO
 // false: the language and the bounds are those of rules.
 type Condition struct {
 	expression string
-	program    cel.Program
+	program    program
 }
 
 // NewCondition compiles a condition. The error says where in the expression it is
@@ -35,7 +35,7 @@ func NewCondition(expression string) (*Condition, error) {
 // Holds evaluates the condition on an App. An error says why that can't be told
 // of it, such as a field that it does not have; it quotes the expression.
 func (c *Condition) Holds(of map[string]any) (bool, error) {
-	holds, err := subjectOf(app, of).isTrue(c.program)
+	holds, err := subjectOf(app, of).isTrue(&c.program)
 	if err != nil {
 		return false, about("condition", c.expression, err)
 	}

@@ -9,6 +9,9 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	sigsyaml "sigs.k8s.io/yaml"
+
+	"abide.dev/abide/api/v1alpha1"
 )
 
 var update = flag.Bool("update", false, "write the table of docs/health.md")
@@ -34,6 +37,70 @@ func TestDocumented(t *testing.T) {
 	}
 	if diff := cmp.Diff(want, have); diff != "" {
 		t.Errorf("%s is stale, run go test ./internal/health -update (-want +have):\n%s", page, diff)
+	}
+}
+
+// TestExamples: the rules on the page are right, and say what the page says of them.
+func TestExamples(t *testing.T) {
+	text, err := os.ReadFile("../../docs/health.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var rule v1alpha1.HealthRule
+	var app v1alpha1.App
+	files := 0
+	for _, block := range strings.Split(string(text), "\n\n") {
+		if !strings.HasPrefix(block, "    ") {
+			continue
+		}
+		var lines []string
+		for line := range strings.Lines(block) {
+			lines = append(lines, strings.TrimPrefix(line, "    "))
+		}
+		code, into := strings.Join(lines, ""), any(nil)
+		switch {
+		case strings.HasPrefix(code, "health:\n"):
+			files++
+			if _, err := Parse("example", []byte(code)); err != nil {
+				t.Error(err)
+			}
+			continue
+		case strings.Contains(code, "kind: HealthRule"):
+			into = &rule
+		case strings.Contains(code, "kind: App"):
+			into = &app
+		default:
+			continue
+		}
+		if err := sigsyaml.UnmarshalStrict([]byte(code), into); err != nil {
+			t.Errorf("%v in\n%s", err, code)
+		}
+	}
+	if files != 1 || rule.Name == "" || app.Name == "" {
+		t.Fatalf("%d files, HealthRule %q, App %q", files, rule.Name, app.Name)
+	}
+	shared, err := OfHealthRule(&rule)
+	if err != nil {
+		t.Fatal(err)
+	}
+	own, err := OfApp(&app)
+	if err != nil || own.Check() != nil {
+		t.Fatal(err, own.Check())
+	}
+	e := NewEvaluator(own).Before(NewEvaluator(shared.Before(Shipped())))
+	for _, c := range []struct {
+		object string
+		want   v1alpha1.Health
+		why    string
+	}{
+		{`metadata: {labels: {tier: scratch}}, status: {phase: Failed, error: disk}`, v1alpha1.HealthHealthy, ""},
+		{`metadata: {name: x}, status: {phase: Failed, error: disk}`, v1alpha1.HealthDegraded, "disk"},
+		{`metadata: {name: x}, status: {phase: Running}`, v1alpha1.HealthHealthy, ""},
+		{`metadata: {name: x}, status: {phase: Copying}`, v1alpha1.HealthProgressing, "it is Copying"},
+	} {
+		if h, why := e.Of(object(t, "{apiVersion: example.com/v1, kind: Database, "+c.object+"}")); h != c.want || why != c.why {
+			t.Errorf("%s: %s %q, want %s %q", c.object, h, why, c.want, c.why)
+		}
 	}
 }
 

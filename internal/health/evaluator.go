@@ -2,6 +2,7 @@ package health
 
 import (
 	"fmt"
+	"iter"
 	"strconv"
 	"strings"
 
@@ -20,6 +21,7 @@ type Evaluator struct {
 	// or all kinds of one, both in order.
 	byKind    map[schema.GroupKind][]ordered
 	byPattern []ordered
+	next      *Evaluator // is asked where no rule holds; nil without
 }
 
 // ordered is an entry with its place among all.
@@ -46,6 +48,16 @@ func NewEvaluator(rules Rules) *Evaluator {
 	return e
 }
 
+// Before returns an evaluator that asks the rules of e first and, where none of
+// them holds, next.
+func (e *Evaluator) Before(next *Evaluator) *Evaluator {
+	both := *e
+	if both.next = next; e.next != nil {
+		both.next = e.next.Before(next)
+	}
+	return &both
+}
+
 // Of returns the health of a live object and, unless it is healthy, a message
 // that says why.
 func (e *Evaluator) Of(u *unstructured.Unstructured) (v1alpha1.Health, string) {
@@ -66,32 +78,41 @@ func (e *Evaluator) Explain(u *unstructured.Unstructured) Verdict {
 // byRule asks the rules; ok is false if none of them speaks.
 func (e *Evaluator) byRule(u *unstructured.Unstructured) (v Verdict, ok bool) {
 	gvk := u.GroupVersionKind()
-	named := e.byKind[gvk.GroupKind()]
-	patterns := e.byPattern
 	var s *subject
-	for len(named)+len(patterns) > 0 {
-		var next ordered
-		if len(patterns) == 0 || len(named) > 0 && named[0].place < patterns[0].place {
-			next, named = named[0], named[1:]
-		} else {
-			next, patterns = patterns[0], patterns[1:]
-		}
-		if !next.matches(gvk) {
-			continue
-		}
-		if s == nil {
-			if v, ok := early(u); ok {
-				return v, true
+	for ; e != nil; e = e.next {
+		for next := range e.entries(gvk) {
+			if s == nil {
+				if v, ok := early(u); ok {
+					return v, true
+				}
+				s = subjectOf(self, u.Object)
 			}
-			s = subjectOf(self, u.Object)
-		}
-		for _, r := range next.rules {
-			if v, ok := r.ask(s); ok {
-				return v, true
+			for _, r := range next.rules {
+				if v, ok := r.ask(s); ok {
+					return v, true
+				}
 			}
 		}
 	}
 	return Verdict{}, false
+}
+
+// entries are those for a kind, in their order.
+func (e *Evaluator) entries(gvk schema.GroupVersionKind) iter.Seq[ordered] {
+	return func(yield func(ordered) bool) {
+		named, patterns := e.byKind[gvk.GroupKind()], e.byPattern
+		for len(named)+len(patterns) > 0 {
+			var next ordered
+			if len(patterns) == 0 || len(named) > 0 && named[0].place < patterns[0].place {
+				next, named = named[0], named[1:]
+			} else {
+				next, patterns = patterns[0], patterns[1:]
+			}
+			if next.matches(gvk) && !yield(next) {
+				return
+			}
+		}
+	}
 }
 
 // ask asks one rule; ok is false if its condition does not hold.

@@ -3,9 +3,11 @@ package health
 import (
 	"errors"
 	"fmt"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
+	"weak"
 
 	"github.com/google/cel-go/cel"
 	celast "github.com/google/cel-go/common/ast"
@@ -24,8 +26,16 @@ const maxCost = 100_000
 
 // programs are the compiled expressions of a rule.
 type programs struct {
-	when    cel.Program
-	message cel.Program // nil without
+	when    *program
+	message *program // nil without
+}
+
+// program is a compiled expression.
+type program struct {
+	cel.Program
+	// cost is that of an expression whose steps are not counted while it is
+	// evaluated.
+	cost uint64
 }
 
 // language is what expressions can use: CEL's standard library without regular
@@ -58,7 +68,11 @@ func (costs) CallCost(function, _ string, args []ref.Val, result ref.Val) *uint6
 	var cost uint64
 	switch function {
 	case "condition", "is", "isNot", "reason", "why":
-		cost = 10
+		cost = findCost(0)
+		if o, ok := args[0].Value().(map[string]any); ok {
+			all, _ := conditionsOf(o)
+			cost = findCost(len(all))
+		}
 	case "join", "split", "replace", "format", "trim", "lowerAscii", "upperAscii":
 		cost = 1
 		for _, v := range append(slices.Clip(args), result) {
@@ -80,14 +94,14 @@ func (costs) CallCost(function, _ string, args []ref.Val, result ref.Val) *uint6
 // programs compiles the rule, once.
 func (r *rule) programs() (*programs, error) {
 	r.once.Do(func() {
-		if r.compiled.when, r.err = compile(r.when, cel.BoolType); r.err != nil {
+		if r.compiled.when, r.err = compiled(r.when, cel.BoolType); r.err != nil {
 			r.err = about("when", r.when, r.err)
 			return
 		}
 		if r.message == "" {
 			return
 		}
-		if r.compiled.message, r.err = compile(r.message, cel.StringType); r.err != nil {
+		if r.compiled.message, r.err = compiled(r.message, cel.StringType); r.err != nil {
 			r.err = about("message", r.message, r.err)
 		}
 	})
@@ -109,33 +123,79 @@ func brief(expression string) string {
 	return text
 }
 
-// compile compiles an expression that must give a type, or one that can't be told
-// before it is evaluated.
-func compile(expression string, want *cel.Type) (cel.Program, error) {
-	env, err := language()
+// source is what a program is made of.
+type source struct {
+	expression string
+	want       *cel.Type
+}
+
+// inUse are the programs in use, so that Apps that have the same rules share them:
+// one takes some 8 KiB.
+var inUse = struct {
+	sync.Mutex
+	programs map[source]weak.Pointer[program]
+}{programs: map[source]weak.Pointer[program]{}}
+
+// compiled is compile, or what it gave before.
+func compiled(expression string, want *cel.Type) (*program, error) {
+	from := source{expression, want}
+	inUse.Lock()
+	p := inUse.programs[from].Value()
+	inUse.Unlock()
+	if p != nil {
+		return p, nil
+	}
+	made, err := compile(expression, want)
 	if err != nil {
 		return nil, err
+	}
+	p = &made
+	inUse.Lock()
+	defer inUse.Unlock()
+	if other := inUse.programs[from].Value(); other != nil {
+		return other, nil
+	}
+	inUse.programs[from] = weak.Make(p)
+	runtime.AddCleanup(p, func(from source) {
+		inUse.Lock()
+		defer inUse.Unlock()
+		if inUse.programs[from].Value() == nil {
+			delete(inUse.programs, from)
+		}
+	}, from)
+	return p, nil
+}
+
+// compile compiles an expression that must give a type, or one that can't be told
+// before it is evaluated.
+func compile(expression string, want *cel.Type) (p program, err error) {
+	env, err := language()
+	if err != nil {
+		return p, err
 	}
 	return compileIn(env, expression, want)
 }
 
-func compileIn(env *cel.Env, expression string, want *cel.Type) (cel.Program, error) {
+func compileIn(env *cel.Env, expression string, want *cel.Type) (p program, err error) {
 	ast, issues := env.Compile(expression)
 	if err := issues.Err(); err != nil {
 		first := issues.Errors()[0]
-		return nil, errors.New(place(first.Location) + strings.TrimSuffix(first.Message, " (in container '')"))
+		return p, errors.New(place(first.Location) + strings.TrimSuffix(first.Message, " (in container '')"))
 	}
 	if got := ast.OutputType(); !got.IsExactType(want) && !got.IsExactType(cel.DynType) {
-		return nil, fmt.Errorf("it gives %s, and must give %s", typeName(got), typeName(want))
+		return p, fmt.Errorf("it gives %s, and must give %s", typeName(got), typeName(want))
 	}
 	if err := grows(ast); err != nil {
-		return nil, err
+		return p, err
 	}
 	options := []cel.ProgramOption{cel.EvalOptions(cel.OptOptimize)}
-	if !short(ast.NativeRep()) {
+	var short bool
+	if p.cost, short = costOf(ast.NativeRep()); !short {
+		p.cost = 0
 		options = append(options, cel.CostLimit(maxCost), cel.CostTracking(costs{}))
 	}
-	return env.Program(ast, options...)
+	p.Program, err = env.Program(ast, options...)
+	return p, err
 }
 
 // typeName is a type as people know it.
@@ -155,8 +215,14 @@ func typeName(t *cel.Type) string {
 var quick = []string{
 	operators.LogicalAnd, operators.LogicalOr, operators.LogicalNot, operators.NotStrictlyFalse, operators.Conditional,
 	operators.Index, operators.OptIndex, operators.OptSelect, "hasValue",
-	"condition", "is", "isNot", "reason", "why", "text", "flag", "list", "number", "annotation", "label",
+	"text", "flag", "list", "number", "annotation", "label",
 }
+
+// finders are the functions that look for a condition.
+var finders = []string{"condition", "is", "isNot", "reason", "why"}
+
+// findCost is what a look for one of so many conditions costs.
+func findCost(conditions int) uint64 { return 10 + uint64(conditions)/4 }
 
 // compared are the functions that are quick on what is known to be one number,
 // text or truth.
@@ -164,36 +230,39 @@ var compared = []string{
 	operators.Equals, operators.NotEquals, operators.Less, operators.LessEquals, operators.Greater, operators.GreaterEquals,
 }
 
-// short tells whether an expression is evaluated in a time that the length of its
-// text bounds. To count the cost of such a one costs more than to evaluate it, and
-// most conditions are so.
-func short(a *celast.AST) bool {
-	yes := true
+// costOf returns the cost of an expression, and true, if it is evaluated in a time
+// that the length of its text bounds. To count the cost of such a one while it runs
+// costs more than to evaluate it, and most conditions are so.
+func costOf(a *celast.AST) (cost uint64, short bool) {
+	short = true
 	celast.PostOrderVisit(a.Expr(), celast.NewExprVisitor(func(e celast.Expr) {
+		cost++
 		switch e.Kind() {
 		case celast.IdentKind, celast.SelectKind, celast.LiteralKind:
 		case celast.ListKind:
 			for _, element := range e.AsList().Elements() {
-				yes = yes && element.Kind() == celast.LiteralKind
+				short = short && element.Kind() == celast.LiteralKind
 			}
 		case celast.CallKind:
 			call := e.AsCall()
 			switch name := call.FunctionName(); {
+			case slices.Contains(finders, name):
+				cost += findCost(maxConditions)
 			case slices.Contains(quick, name):
 			case slices.Contains(compared, name):
 				for _, arg := range call.Args() {
-					yes = yes && single(a, arg)
+					short = short && single(a, arg)
 				}
 			case name == operators.In:
-				yes = yes && single(a, call.Args()[0]) && call.Args()[1].Kind() == celast.ListKind
+				short = short && single(a, call.Args()[0]) && call.Args()[1].Kind() == celast.ListKind
 			default:
-				yes = false
+				short = false
 			}
 		default:
-			yes = false
+			short = false
 		}
 	}))
-	return yes
+	return cost, short
 }
 
 // subject is an object as a variable, and what it cost so far.
@@ -219,7 +288,7 @@ func (s *subject) ResolveName(name string) (any, bool) {
 func (s *subject) Parent() cel.Activation { return nil }
 
 // isTrue evaluates an expression that is true or false.
-func (s *subject) isTrue(p cel.Program) (bool, error) {
+func (s *subject) isTrue(p *program) (bool, error) {
 	v, err := s.eval(p)
 	if err != nil {
 		return false, err
@@ -232,7 +301,7 @@ func (s *subject) isTrue(p cel.Program) (bool, error) {
 }
 
 // text evaluates an expression that gives text.
-func (s *subject) text(p cel.Program) (string, error) {
+func (s *subject) text(p *program) (string, error) {
 	v, err := s.eval(p)
 	if err != nil {
 		return "", err
@@ -246,8 +315,8 @@ func (s *subject) text(p cel.Program) (string, error) {
 
 // eval evaluates an expression. The rules of a kind have the bound of one together:
 // there may be many.
-func (s *subject) eval(p cel.Program) (ref.Val, error) {
-	if s.spent > maxCost {
+func (s *subject) eval(p *program) (ref.Val, error) {
+	if s.spent += p.cost; s.spent > maxCost {
 		return nil, errors.New("the rules before it took too long")
 	}
 	v, details, err := p.Eval(s)

@@ -138,11 +138,7 @@ type condition struct{ kind, status, reason, message string }
 // conditions; without it all of it is empty. One about an older generation of the
 // object has no status any more.
 func find(o map[string]any, kind string) (c condition, err error) {
-	path := "status.conditions"
-	if _, part := o["conditions"]; part {
-		path = "conditions"
-	}
-	all, err := at[[]any](o, path, "a list")
+	all, err := conditionsOf(o)
 	if err != nil {
 		return c, err
 	}
@@ -169,6 +165,15 @@ func find(o map[string]any, kind string) (c condition, err error) {
 		return c, nil
 	}
 	return c, nil
+}
+
+// conditionsOf are the conditions of an object, or of a part of one.
+func conditionsOf(o map[string]any) ([]any, error) {
+	path := "status.conditions"
+	if _, part := o["conditions"]; part {
+		path = "conditions"
+	}
+	return at[[]any](o, path, "a list")
 }
 
 func conditionOf(o map[string]any, kind string) (any, error) {

@@ -13,8 +13,10 @@
 //
 // Rules are YAML with expressions in CEL; [Parse] says how they are written.
 // Those for the kinds people run are shipped in the folder rules, a file per
-// project, and in force where [Of] is called. [Rules.Before] puts rules of
-// somebody's own in front of them, [NewEvaluator] makes them answer.
+// project, and in force where [Of] is called. [OfHealthRule] and [OfApp] read those
+// of the API. [Rules.Before] puts rules of somebody's own in front of them,
+// [NewEvaluator] makes them answer, and [Evaluator.Before] puts one set of answers in
+// front of another.
 //
 // Of an object nothing is taken for granted: its status is what some controller
 // wrote. Each evaluation is bounded in cost, whatever the object and the rule

@@ -52,6 +52,28 @@ func (r Rules) Before(others Rules) Rules {
 	return Rules{slices.Concat(r.entries, others.entries)}
 }
 
+// Same tells whether objects of a kind are judged alike by r and by others, with
+// the same words.
+func (r Rules) Same(others Rules, gvk schema.GroupVersionKind) bool {
+	return slices.EqualFunc(r.of(gvk), others.of(gvk), func(a, b *rule) bool {
+		return a == b || a.at == b.at && a.when == b.when && a.health == b.health && a.message == b.message
+	})
+}
+
+// Empty tells whether there are no rules.
+func (r Rules) Empty() bool { return len(r.entries) == 0 }
+
+// of returns the rules of a kind in their order.
+func (r Rules) of(gvk schema.GroupVersionKind) []*rule {
+	var out []*rule
+	for _, e := range r.entries {
+		if e.matches(gvk) {
+			out = append(out, e.rules...)
+		}
+	}
+	return out
+}
+
 // Kinds names the kinds that there are rules for, as Kind.group or, where the
 // rules are for all kinds of a group, *.group, in their order.
 func (r Rules) Kinds() []string {
@@ -141,18 +163,23 @@ func Parse(file string, content []byte) (Rules, error) {
 	if err != nil {
 		return Rules{}, err
 	}
-	var errs []error
-	for _, e := range rules.entries {
-		for _, r := range e.rules {
-			if _, err := r.programs(); err != nil {
-				errs = append(errs, fmt.Errorf("%s: %w", r.at, err))
-			}
-		}
-	}
-	if len(errs) > 0 {
+	if errs := rules.compile(); len(errs) > 0 {
 		return Rules{}, errors.Join(errs...)
 	}
 	return rules, nil
+}
+
+// compile compiles every rule and returns what is wrong, with its place.
+func (r Rules) compile() []error {
+	var errs []error
+	for _, e := range r.entries {
+		for _, rule := range e.rules {
+			if _, err := rule.programs(); err != nil {
+				errs = append(errs, fmt.Errorf("%s: %w", rule.at, err))
+			}
+		}
+	}
+	return errs
 }
 
 // decode reads rules without compiling them.
@@ -172,9 +199,9 @@ func decode(file string, content []byte) (Rules, error) {
 	var out Rules
 	n := 0
 	for i, e := range in.Health {
-		made, err := e.entry(file, i+1)
+		made, err := e.entry(func(rule int) string { return fmt.Sprintf("%s:%d", file, e.Rules[rule].When.line) })
 		if err != nil {
-			return Rules{}, err
+			return Rules{}, fmt.Errorf("%s: entry %d: %w", file, i+1, err)
 		}
 		if n += len(made.rules); n > MaxRules {
 			return Rules{}, fmt.Errorf("%s: it has more than %d rules", file, MaxRules)
@@ -201,33 +228,33 @@ func plain(err error) error {
 	return errors.New(strings.Join(said, "; "))
 }
 
-func (f *fileEntry) entry(file string, number int) (*entry, error) {
-	wrong := func(format string, args ...any) (*entry, error) {
-		return nil, fmt.Errorf("%s: entry %d: %s", file, number, fmt.Sprintf(format, args...))
-	}
+// entry checks the form of an entry; place says where a rule of it stands.
+func (f *fileEntry) entry(place func(rule int) string) (*entry, error) {
 	all := slices.Contains(f.Kinds, "*")
 	switch {
 	case len(f.Kinds) == 0 || slices.Contains(f.Kinds, ""):
-		return wrong("it names no kinds")
+		return nil, errors.New("it names no kinds")
 	case all && (len(f.Kinds) > 1 || f.Group.text == ""):
-		return wrong("\"*\" stands alone, and not for the core group")
+		return nil, errors.New("\"*\" stands alone, and not for the core group")
 	case strings.Contains(strings.TrimPrefix(f.Group.text, "*."), "*"):
-		return wrong("group %q: a \"*\" stands at the beginning, followed by a dot", f.Group.text)
+		return nil, fmt.Errorf("group %q: a \"*\" stands at the beginning, followed by a dot", f.Group.text)
 	case len(f.Rules) == 0:
-		return wrong("it has no \"rules\"")
+		return nil, errors.New("it has no \"rules\"")
 	}
 	e := &entry{group: f.Group.text, kinds: f.Kinds, versions: f.Versions}
 	for i := range f.Rules {
-		r, err := f.Rules[i].rule(file)
+		r, err := f.Rules[i].rule()
 		if err != nil {
-			return wrong("rule %d: %v", i+1, err)
+			return nil, fmt.Errorf("rule %d: %w", i+1, err)
 		}
+		r.at = place(i)
 		e.rules = append(e.rules, r)
 	}
 	return e, nil
 }
 
-func (f *fileRule) rule(file string) (*rule, error) {
+// rule checks the form of a rule; whoever calls it knows where that stands.
+func (f *fileRule) rule() (*rule, error) {
 	h := v1alpha1.Health(f.Health.text)
 	_, known := rank[h]
 	switch {
@@ -242,10 +269,5 @@ func (f *fileRule) rule(file string) (*rule, error) {
 	case len(f.When.text) > MaxExpression || len(f.Message.text) > MaxExpression:
 		return nil, fmt.Errorf("an expression has more than %d bytes", MaxExpression)
 	}
-	return &rule{
-		at:      fmt.Sprintf("%s:%d", file, f.When.line),
-		when:    f.When.text,
-		health:  h,
-		message: f.Message.text,
-	}, nil
+	return &rule{when: f.When.text, health: h, message: f.Message.text}, nil
 }

@@ -90,9 +90,10 @@ func TestCRDs(t *testing.T) {
 	}
 	want := []string{
 		"CustomResourceDefinition/approvals.abide.dev", "CustomResourceDefinition/apps.abide.dev",
-		"CustomResourceDefinition/gitrefs.abide.dev", "CustomResourceDefinition/inventories.abide.dev",
-		"CustomResourceDefinition/pauses.abide.dev", "CustomResourceDefinition/pins.abide.dev",
-		"CustomResourceDefinition/releases.abide.dev", "CustomResourceDefinition/repositories.abide.dev",
+		"CustomResourceDefinition/gitrefs.abide.dev", "CustomResourceDefinition/healthrules.abide.dev",
+		"CustomResourceDefinition/inventories.abide.dev", "CustomResourceDefinition/pauses.abide.dev",
+		"CustomResourceDefinition/pins.abide.dev", "CustomResourceDefinition/releases.abide.dev",
+		"CustomResourceDefinition/repositories.abide.dev",
 	}
 	if diff := cmp.Diff(want, names(crds)); diff != "" {
 		t.Errorf("CRDs (-want +got):\n%s", diff)
@@ -139,6 +140,7 @@ func TestWrongOptions(t *testing.T) {
 		{install.Options{Namespace: "Abide"}, `namespace "Abide": want a namespace name of at most 63 lower-case letters, digits and dashes`},
 		{install.Options{Namespace: strings.Repeat("a", 64)}, "at most 63"},
 		{install.Options{Image: "-x y"}, `image "-x y": want an image reference such as registry.example.com/abide:v1.0.0`},
+		{install.Options{AuditLog: "audit.jsonl"}, `audit log "audit.jsonl": want the absolute path of a file, or - for standard output`},
 		{install.Options{Watch: []string{"apps/deployments"}}, `watched kind "apps/deployments": want the plural name with its group, such as configmaps or deployments.apps`},
 		{install.Options{Watch: []string{"*"}}, `watched kind "*"`},
 	} {

@@ -26,6 +26,9 @@ type Options struct {
 	// NoWorkload leaves out the Deployment and its Service, for a controller that
 	// runs outside the cluster.
 	NoWorkload bool
+	// AuditLog is where the controller writes its audit log: a file in its Pod, or
+	// "-" for standard output. None if empty.
+	AuditLog string
 }
 
 // DefaultImage is the image that "make image" of this version makes.
@@ -62,6 +65,9 @@ func (o Options) complete() (Options, error) {
 	}
 	if !imageName.MatchString(o.Image) {
 		return o, &OptionError{"image", o.Image, "an image reference such as registry.example.com/abide:v1.0.0"}
+	}
+	if o.AuditLog != "" && o.AuditLog != "-" && !strings.HasPrefix(o.AuditLog, "/") {
+		return o, &OptionError{"audit log", o.AuditLog, "the absolute path of a file, or - for standard output"}
 	}
 	for _, w := range o.Watch {
 		if !resourceName.MatchString(w) {

@@ -63,6 +63,7 @@ func TestPeople(t *testing.T) {
 	const (
 		app       = "kind: App\nmetadata: {name: shop}\nspec: {source: {repo: 'https://example.com/x.git'}}"
 		repo      = "kind: Repository\nmetadata: {name: r}\nspec: {url: 'https://example.com/x.git'}"
+		health    = "kind: HealthRule\nmetadata: {name: h}\nspec: {kinds: [X], rules: [{when: 'true', health: Healthy}]}"
 		inventory = "kind: Inventory\nmetadata: {name: i}\napp: shop"
 		gitref    = "kind: GitRef\nmetadata: {name: g}\nurl: 'https://example.com/x.git'\nfollows: branch main\nref: refs/heads/main"
 	)
@@ -75,15 +76,15 @@ func TestPeople(t *testing.T) {
 		list bool
 		try  []try
 	}{
-		{"view", true, []try{{app, false}, {repo, false}, {approval("u-view"), false}, {pause("u-view"), false}}},
+		{"view", true, []try{{app, false}, {repo, false}, {health, false}, {approval("u-view"), false}, {pause("u-view"), false}}},
 		{"edit", true, []try{
-			{app, true}, {repo, true}, {approval("u-edit"), false}, {pause("u-edit"), false}, {inventory, false}, {gitref, false},
+			{app, true}, {repo, true}, {health, true}, {approval("u-edit"), false}, {pause("u-edit"), false}, {inventory, false}, {gitref, false},
 		}},
 		{"admin", true, []try{
-			{app, true}, {repo, true}, {approval("u-admin"), true}, {pause("u-admin"), true}, {inventory, false}, {gitref, false},
+			{app, true}, {repo, true}, {health, true}, {approval("u-admin"), true}, {pause("u-admin"), true}, {inventory, false}, {gitref, false},
 		}},
 		{"abide-approver", false, []try{
-			{app, false}, {repo, false}, {approval("u-abide-approver"), true}, {pause("u-abide-approver"), true}, {inventory, false},
+			{app, false}, {repo, false}, {health, false}, {approval("u-abide-approver"), true}, {pause("u-abide-approver"), true}, {inventory, false},
 		}},
 	} {
 		user := "u-" + row.role

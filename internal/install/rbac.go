@@ -24,9 +24,10 @@ func controllerRules() []rbacv1.PolicyRule {
 	return []rbacv1.PolicyRule{
 		// Finalizers and annotations of Apps are written on the object itself.
 		rule(v1alpha1.Group, []string{"get", "list", "watch", "update", "patch"}, "apps", "repositories"),
-		rule(v1alpha1.Group, []string{"get", "update", "patch"}, "apps/status", "repositories/status"),
+		rule(v1alpha1.Group, []string{"get", "update", "patch"}, "apps/status", "repositories/status", "healthrules/status"),
 		rule(v1alpha1.Group, []string{"update"}, "apps/finalizers"),
 		rule(v1alpha1.Group, readWrite, "inventories", "gitrefs", "releases"),
+		rule(v1alpha1.Group, read, "healthrules"),
 		// Acts of people: read, and cleared away with their App, never made.
 		rule(v1alpha1.Group, []string{"get", "list", "watch", "delete"}, "approvals", "pauses", "pins"),
 		{
@@ -47,6 +48,8 @@ func ownNamespaceRules() []rbacv1.PolicyRule {
 	return []rbacv1.PolicyRule{
 		rule("coordination.k8s.io", []string{"get", "list", "watch", "create", "update", "patch"}, "leases"),
 		rule("", readWrite, "secrets"),
+		// The head of the audit log.
+		rule("", []string{"get", "create", "update"}, "configmaps"),
 	}
 }
 
@@ -90,10 +93,10 @@ func peopleRBAC() []runtime.Object {
 	write := []string{"create", "update", "patch", "delete", "deletecollection"}
 	return []runtime.Object{
 		clusterRole(RoleView, join("view"), []rbacv1.PolicyRule{
-			rule(v1alpha1.Group, read, "apps", "repositories", "approvals", "pauses", "pins", "releases", "inventories", "gitrefs"),
+			rule(v1alpha1.Group, read, "apps", "repositories", "healthrules", "approvals", "pauses", "pins", "releases", "inventories", "gitrefs"),
 		}),
 		clusterRole(RoleEdit, join("edit"), []rbacv1.PolicyRule{
-			rule(v1alpha1.Group, write, "apps", "repositories"),
+			rule(v1alpha1.Group, write, "apps", "repositories", "healthrules"),
 		}),
 		clusterRole(RoleApprover, join("admin"), []rbacv1.PolicyRule{
 			rule(v1alpha1.Group, []string{"get", "list", "watch", "create", "patch", "delete"}, "approvals", "pauses", "pins"),

@@ -40,6 +40,9 @@ const (
 	msgURLSecret  = "url must not contain a password: put it in a Secret and name that Secret in spec.secretRef"
 	msgAllowed    = `allowedNamespaces holds names of namespaces, or "*" for all`
 	msgInterval   = "interval is a duration between 5s and 24h, such as 30s, 5m or 1h"
+	msgKinds      = `kinds takes "*" alone, for every kind of a group; the core group has its kinds named`
+	msgGroup      = "group is an API group such as example.com, or *.example.com for all that end so"
+	msgHealth     = "message says why an object is not healthy: what is Healthy has none, all else has one"
 	msgPlan       = "plan is the digest of a plan, sha256: and 64 hexadecimal digits, as abide status shows it"
 	msgApproval   = "an Approval never changes: delete it and approve the plan that you see now (abide approve APP)"
 	msgPause      = "a Pause never changes: delete it (abide resume APP) and make a new one"
@@ -56,6 +59,11 @@ type ruleRow struct {
 }
 
 func ref(name, value string) map[string]any { return map[string]any{name: value} }
+
+// healthOf is a rule for kinds.
+func healthOf(group string, kinds ...any) map[string]any {
+	return map[string]any{"group": group, "kinds": kinds, "rules": []any{expression}}
+}
 
 var ruleRows = []ruleRow{
 	{"App", "metadata.name", strings.Repeat("a", 63), ""},
@@ -138,6 +146,19 @@ var ruleRows = []ruleRow{
 	{"Repository", "spec.allowedNamespaces", []any{"*"}, ""},
 	{"Repository", "spec.allowedNamespaces", []any{"team-a", "team-b"}, ""},
 	{"Repository", "spec.allowedNamespaces", []any{"team-*"}, msgAllowed},
+	{"HealthRule", "spec.group", "*.example.com", ""},
+	{"HealthRule", "spec.group", "*", msgGroup},
+	{"HealthRule", "spec.group", "example.*", msgGroup},
+	{"HealthRule", "spec", healthOf("example.com", "*"), ""},
+	{"HealthRule", "spec", healthOf("example.com", "*", "Database"), msgKinds},
+	{"HealthRule", "spec", map[string]any{"kinds": []any{"*"}, "rules": []any{expression}}, msgKinds},
+	{"HealthRule", "spec.rules.[]", map[string]any{"when": "true", "health": "Degraded"}, msgHealth},
+	{"HealthRule", "spec.rules.[]", map[string]any{"when": "true", "health": "Degraded", "message": "'m'"}, ""},
+	{"HealthRule", "spec.rules.[]", map[string]any{"when": "true", "health": "Healthy", "message": "'m'"}, msgHealth},
+	{"App", "spec.health.rules.[]", healthOf("example.com", "*"), ""},
+	{"App", "spec.health.rules.[]", healthOf("example.com", "*", "Database"), msgKinds},
+	{"App", "spec.health.rules.[].group", "*.*", msgGroup},
+
 	{"Repository", "spec.interval", "5s", ""},
 	{"Repository", "spec.interval", "1h30m", ""},
 	{"Repository", "spec.interval", "7.5s", ""},

@@ -41,7 +41,7 @@ func installed(t *testing.T) *sandboxtest.Sandbox {
 		// The CRDs are served a moment after they are there.
 		eventually(t, "abide.dev/v1alpha1 is served", func() bool {
 			list, err := discovery.NewDiscoveryClientForConfigOrDie(sb.Config()).ServerResourcesForGroupVersion("abide.dev/v1alpha1")
-			return err == nil && len(list.APIResources) >= 8 // six kinds, two statuses
+			return err == nil && len(list.APIResources) >= 10 // seven kinds, three statuses
 		})
 	})
 	return sb
@@ -87,7 +87,7 @@ func applyManifests(t *testing.T, cfg *rest.Config) []*unstructured.Unstructured
 // kinds maps the kinds of abide to their resources.
 var kinds = map[string]string{
 	"App": "apps", "Repository": "repositories", "Approval": "approvals",
-	"Pause": "pauses", "Pin": "pins", "Release": "releases", "Inventory": "inventories", "GitRef": "gitrefs",
+	"Pause": "pauses", "Pin": "pins", "Release": "releases", "Inventory": "inventories", "GitRef": "gitrefs", "HealthRule": "healthrules",
 }
 
 // resource is how cfg's user reaches the objects of one kind of abide.

@@ -25,6 +25,7 @@ import (
 var minimal = map[string]string{
 	"App":        "kind: App\nmetadata: {name: x}\nspec: {source: {repo: 'https://example.com/x.git'}}",
 	"Repository": "kind: Repository\nmetadata: {name: x}\nspec: {url: 'https://example.com/x.git'}",
+	"HealthRule": "kind: HealthRule\nmetadata: {name: x}\nspec: {kinds: [X], rules: [{when: self.is('Ready'), health: Healthy}]}",
 	"Approval":   approval("admin"),
 	"Pause":      pause("admin"),
 	"Pin":        pin("admin"),
@@ -32,6 +33,9 @@ var minimal = map[string]string{
 	"Inventory":  "kind: Inventory\nmetadata: {name: x}\napp: shop",
 	"GitRef":     "kind: GitRef\nmetadata: {name: x}\nurl: 'https://example.com/x.git'\nfollows: branch main\nref: refs/heads/main",
 }
+
+// expression is the least that a health rule has.
+var expression = map[string]any{"when": "true", "health": "Healthy"}
 
 // items are the least that the items of a list take, and parents what an
 // optional object needs besides the field that is tried.
@@ -68,6 +72,14 @@ var (
 		"recent":                               "0123456789abcdef",
 		"entries.[].flags":                     "NoPrune",
 		"spec.allowedNamespaces":               "n",
+		"spec.kinds":                           "K",
+		"spec.versions":                        "v",
+		"spec.rules":                           expression,
+		"spec.health.rules":                    map[string]any{"kinds": []any{"X"}, "rules": []any{expression}},
+		"spec.health.rules.[].kinds":           "K",
+		"spec.health.rules.[].versions":        "v",
+		"spec.health.rules.[].rules":           expression,
+		"spec.health.rules.rules":              expression,
 	}
 	parents = map[string]any{
 		"status.plan":                   map[string]any{"digest": "d", "gate": "g"},
@@ -151,7 +163,7 @@ func constraints(t *testing.T, kind string, path []string, s *apiextv1.JSONSchem
 	if s.Pattern != "" {
 		add("pattern", "-Not a name", "should match '%s'", s.Pattern)
 	}
-	if s.MinItems != nil || s.MultipleOf != nil || s.UniqueItems || s.Format != "" && s.Format != "date-time" && s.Format != "int32" && s.Format != "int64" {
+	if s.MultipleOf != nil || s.UniqueItems || s.Format != "" && s.Format != "date-time" && s.Format != "int32" && s.Format != "int64" {
 		t.Errorf("%s %v has a bound that this test does not know", kind, path)
 	}
 	if s.MaxProperties != nil {
@@ -163,6 +175,12 @@ func constraints(t *testing.T, kind string, path []string, s *apiextv1.JSONSchem
 	}
 	if s.MinProperties != nil && len(path) > 0 && path[len(path)-1] != "source" { // which has a default
 		add("minProperties", map[string]any{}, "should have at least %d properties", *s.MinProperties)
+	}
+	if s.MinItems != nil {
+		if *s.MinItems != 1 {
+			t.Errorf("%s %v takes at least %d items, which this test does not know", kind, path, *s.MinItems)
+		}
+		add("minItems", []any{}, "should have at least %d items", *s.MinItems)
 	}
 	if s.MaxItems != nil {
 		item := items[strings.Join(path, ".")]
@@ -280,7 +298,7 @@ func TestBounds(t *testing.T) {
 			}
 		}
 	}
-	for _, what := range []string{"default", "minLength", "maxLength", "minimum", "maximum", "enum", "maxItems", "required"} {
+	for _, what := range []string{"default", "minLength", "maxLength", "minimum", "maximum", "enum", "maxItems", "minItems", "required"} {
 		if tried[what] == 0 {
 			t.Errorf("no %s was found in the CRDs", what)
 		}

@@ -74,19 +74,23 @@ func podSpec(o Options) corev1.PodSpec {
 
 func container(o Options) corev1.Container {
 	yes, no := true, false
+	args := []string{
+		"controller",
+		"--namespace=" + o.Namespace,
+		"--cache-dir=" + CacheDir,
+		fmt.Sprintf("--metrics-bind-address=:%d", MetricsPort),
+		fmt.Sprintf("--health-probe-bind-address=:%d", HealthPort),
+		// A lock on the cache directory does not reach a Pod on another node.
+		"--leader-elect",
+	}
+	if o.AuditLog != "" {
+		args = append(args, "--audit-log="+o.AuditLog)
+	}
 	return corev1.Container{
 		Name:  "controller",
 		Image: o.Image,
-		Args: []string{
-			"controller",
-			"--namespace=" + o.Namespace,
-			"--cache-dir=" + CacheDir,
-			fmt.Sprintf("--metrics-bind-address=:%d", MetricsPort),
-			fmt.Sprintf("--health-probe-bind-address=:%d", HealthPort),
-			// A lock on the cache directory does not reach a Pod on another node.
-			"--leader-elect",
-		},
-		Env: []corev1.EnvVar{{Name: "HOME", Value: "/tmp"}, {Name: "TMPDIR", Value: "/tmp"}},
+		Args:  args,
+		Env:   []corev1.EnvVar{{Name: "HOME", Value: "/tmp"}, {Name: "TMPDIR", Value: "/tmp"}},
 		Ports: []corev1.ContainerPort{
 			{Name: "metrics", ContainerPort: MetricsPort, Protocol: corev1.ProtocolTCP},
 			{Name: "health", ContainerPort: HealthPort, Protocol: corev1.ProtocolTCP},

@@ -14,4 +14,11 @@
 // changed that can matter to it: the fingerprint, the health, the uid, the
 // owner, or that it came or went. An event that changes none of these costs a
 // hash.
+//
+// Health is told by the rules in force: those of the object's App before those for
+// all. Since objects are not kept, a change of the rules has those of the kinds
+// that it concerns read again: for all Apps by a new watch in the place of the one
+// there is, for one App by a list of its objects, by its label. An App is told that
+// a kind of its is not there yet while that is under way, so that it does not take
+// what the rules before said for what they say now.
 package observe

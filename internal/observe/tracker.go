@@ -25,6 +25,7 @@ type Record struct {
 	Health  v1alpha1.Health
 	Message string // why it is not healthy
 
+	by              judges // that told its health
 	version         string // of the watch that saw it, or of the apply
 	resourceVersion uint64
 }
@@ -43,6 +44,11 @@ type Tracker struct {
 	watches map[schema.GroupVersionKind]*watch
 	uses    map[object.App][]schema.GroupVersionKind
 	start   func(*watch) // nil while the tracker does not run
+
+	rules rules
+	again map[part]*rejudge
+	lists chan struct{}               // has room for as many lists as are made at a time
+	spawn func(func(context.Context)) // runs something on the side; nil while the tracker does not run
 }
 
 // New returns a tracker; its watches begin with Run. notify is called without
@@ -56,6 +62,9 @@ func New(dyn dynamic.Interface, notify func(object.App), log *slog.Logger) *Trac
 		changed: map[object.Key]*unstructured.Unstructured{},
 		watches: map[schema.GroupVersionKind]*watch{},
 		uses:    map[object.App][]schema.GroupVersionKind{},
+		rules:   rules{all: health.NewEvaluator(health.Shipped()), shared: health.Shipped(), own: map[object.App]*ownRules{}},
+		again:   map[part]*rejudge{},
+		lists:   make(chan struct{}, parallelLists),
 	}
 }
 
@@ -72,13 +81,14 @@ func (t *Tracker) Run(ctx context.Context) error {
 			w.run(wctx)
 		}()
 	}
+	t.spawn = func(f func(context.Context)) { wg.Go(func() { f(ctx) }) }
 	for _, w := range t.watches {
 		t.start(w)
 	}
 	t.mu.Unlock()
 	<-ctx.Done()
 	t.mu.Lock()
-	t.start = nil
+	t.start, t.spawn = nil, nil
 	t.mu.Unlock()
 	wg.Wait()
 	return nil
@@ -111,9 +121,15 @@ func (t *Tracker) Use(app object.App, kinds []cluster.Kind) []Pending {
 		}
 		w.users[app] = true
 		now = append(now, k.GroupVersionKind)
+		if !slices.Contains(before, k.GroupVersionKind) {
+			t.catchUp(app, w)
+		}
 		if !w.synced {
 			w.waiting[app] = true
 			pending = append(pending, Pending{Kind: k.GroupVersionKind, Err: w.err})
+		} else if j := t.again[part{app, k.GroupVersionKind}]; j != nil {
+			j.waited = true
+			pending = append(pending, Pending{Kind: k.GroupVersionKind, Err: j.err})
 		}
 	}
 	if len(now) == 0 {
@@ -129,8 +145,13 @@ func (t *Tracker) Use(app object.App, kinds []cluster.Kind) []Pending {
 	return pending
 }
 
-// Forget ends the App's use of every kind.
-func (t *Tracker) Forget(app object.App) { t.Use(app, nil) }
+// Forget ends the App's use of every kind, and drops its rules.
+func (t *Tracker) Forget(app object.App) {
+	t.Use(app, nil)
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	delete(t.rules.own, app)
+}
 
 // leave takes app off a watch, and ends the watch with its last user. The
 // caller holds the lock.
@@ -185,13 +206,12 @@ func (t *Tracker) Settle(k object.Key) {
 // Applied takes the server's answer to an apply of ours, so that the next look
 // at the record need not wait for the watch.
 func (t *Tracker) Applied(u *unstructured.Unstructured) Record {
-	r, ok := reduce(u, u.GroupVersionKind().Version)
+	r, ok := t.judged(u, u.GroupVersionKind().Version)
+	defer t.mu.Unlock()
 	if !ok {
 		return r
 	}
 	k := object.KeyOf(u)
-	t.mu.Lock()
-	defer t.mu.Unlock()
 	// What the watch has seen since stands, and so does what somebody changed.
 	if old, have := t.records[k]; !have || old.resourceVersion <= r.resourceVersion {
 		t.records[k] = r
@@ -213,7 +233,7 @@ func (t *Tracker) Gone(k object.Key, uid types.UID) {
 // reduce makes a record of a live object seen in a version; ok is false if the
 // object does not carry the marks of an App, and of the record only the
 // resourceVersion is set then.
-func reduce(u *unstructured.Unstructured, version string) (r Record, ok bool) {
+func (t *Tracker) reduce(u *unstructured.Unstructured, version string) (r Record, ok bool) {
 	r.resourceVersion = number(u.GetResourceVersion())
 	owner, ok := object.Owner(u)
 	if !ok {
@@ -222,7 +242,10 @@ func reduce(u *unstructured.Unstructured, version string) (r Record, ok bool) {
 	p := object.Fingerprint(u)
 	r.Owner, r.UID, r.Deleting = owner, u.GetUID(), u.GetDeletionTimestamp() != nil
 	r.Fingerprint, r.APIVersion = p.Fingerprint, p.APIVersion
-	r.Health, r.Message = health.Of(u)
+	t.mu.RLock()
+	r.by = t.rules.of(owner)
+	t.mu.RUnlock()
+	r.Health, r.Message = r.by.say(u)
 	r.version = version
 	return r, true
 }

@@ -31,10 +31,12 @@ type watch struct {
 	doubt    bool
 	users    map[object.App]bool
 	waiting  map[object.App]bool
+	began    uint64 // the change of rules after which it did
 }
 
+// newWatch returns a watch. The caller holds the tracker's lock.
 func newWatch(t *Tracker, k cluster.Kind) *watch {
-	return &watch{t: t, kind: k, users: map[object.App]bool{}, waiting: map[object.App]bool{}}
+	return &watch{t: t, kind: k, users: map[object.App]bool{}, waiting: map[object.App]bool{}, began: t.rules.changes}
 }
 
 // resyncs never happen: the watch itself tells of every change.
@@ -137,7 +139,7 @@ func (w *watch) Transformer() cache.TransformFunc {
 		if !isObject {
 			return obj, nil
 		}
-		r, ok := reduce(u, w.kind.Version)
+		r, ok := w.t.reduce(u, w.kind.Version)
 		return &seen{ObjectMeta: metav1.ObjectMeta{Namespace: u.GetNamespace(), Name: u.GetName()}, record: r, ok: ok}, nil
 	}
 }
@@ -173,6 +175,9 @@ func (w *watch) Replace(list []any, resourceVersion string) error {
 		k := w.key(s.Namespace, s.Name)
 		now[k] = s.ok
 		w.put(k, s.record, s.ok, nil, tell)
+		if s.ok && w.t.rules.of(s.record.Owner).own != s.record.by.own {
+			w.t.judgeAgain(s.record.Owner, w) // its rules changed while the list was made
+		}
 	}
 	for k, r := range w.t.records {
 		// What abide has applied since the list was made can't be in it.
@@ -197,9 +202,8 @@ func (w *watch) Update(obj any) error {
 	if !ok {
 		return nil
 	}
-	r, ok := reduce(u, w.kind.Version)
 	tell := map[object.App]bool{}
-	w.t.mu.Lock()
+	r, ok := w.t.judged(u, w.kind.Version)
 	if w.live() {
 		w.put(w.key(u.GetNamespace(), u.GetName()), r, ok, u, tell)
 	}

@@ -17,9 +17,24 @@ import (
 // defaultTimeout is how long a release that is bounded may take.
 const defaultTimeout = time.Hour
 
-// attempt finds the release that this run is part of: the one under way, if it
-// brings about what is desired now; else a new one, if there is something to do.
-// What else is under way is superseded, and what it left undone is this one's.
+// yield ends a release that is under way and does not bring about what is desired
+// now, with its hooks, whatever the newer one has to wait for before it begins. What
+// it left undone is the newer one's.
+func (r *run) yield(ctx context.Context) bool {
+	last, err := r.last(ctx)
+	if err != nil {
+		return r.fail(ReasonRecordFailed, err)
+	}
+	if r.orphaning != "" || last == nil || last.Outcome != v1alpha1.OutcomeRunning || r.continues(last) {
+		return true
+	}
+	r.mem.superseded = last
+	r.end(last, v1alpha1.OutcomeSuperseded, fmt.Sprintf("superseded while %s", cmp.Or(last.Message, "it was under way")))
+	return r.discard(ctx)
+}
+
+// attempt finds the release that this run is part of: the one under way, or else a
+// new one, if there is something to do.
 func (r *run) attempt(ctx context.Context) bool {
 	if r.orphaning != "" {
 		return true
@@ -28,13 +43,8 @@ func (r *run) attempt(ctx context.Context) bool {
 	if err != nil {
 		return r.fail(ReasonRecordFailed, err)
 	}
-	var superseded *v1alpha1.ReleaseSpec
 	if last != nil && last.Outcome == v1alpha1.OutcomeRunning {
-		if r.continues(last) {
-			return r.proceed(ctx, last)
-		}
-		superseded = last
-		r.end(last, v1alpha1.OutcomeSuperseded, fmt.Sprintf("superseded while %s", cmp.Or(last.Message, "it was under way")))
+		return r.proceed(ctx, last)
 	}
 	if why := r.held(last); why != "" {
 		return r.hold(last, why)
@@ -43,7 +53,7 @@ func (r *run) attempt(ctx context.Context) bool {
 		r.release = r.newRelease(last)
 	}
 	// What hooks of the newest release ran as is left for people to look at.
-	return r.release == nil && superseded == nil || r.discard(ctx, superseded)
+	return r.release == nil || r.discard(ctx)
 }
 
 // proceed goes on with a release that an earlier run began.
@@ -51,7 +61,7 @@ func (r *run) proceed(ctx context.Context, rel *v1alpha1.ReleaseSpec) bool {
 	r.release = rel
 	r.addGates()
 	r.addSteps()
-	if !r.discard(ctx, nil) {
+	if !r.discard(ctx) {
 		return false
 	}
 	if why := r.broken(rel); why != "" {
@@ -263,6 +273,7 @@ func (r *run) await(reason, format string, args ...any) bool {
 func (r *run) end(rel *v1alpha1.ReleaseSpec, o v1alpha1.Outcome, message string) {
 	now := metav1.NewMicroTime(r.Now())
 	rel.Outcome, rel.Message, rel.FinishedAt = o, object.Shorten(message), &now
+	r.out.Ended = append(r.out.Ended, rel)
 	if rel == r.release {
 		r.unwritten = true
 	} else {
@@ -459,10 +470,12 @@ func (r *run) reject() {
 	r.mem.rejected = s.Plan.Digest
 	now := metav1.NewMicroTime(r.Now())
 	last, _ := r.Releases.Last(r.id)
-	r.mem.unwritten = append(r.mem.unwritten, &v1alpha1.ReleaseSpec{
+	rel := &v1alpha1.ReleaseSpec{
 		App: r.id.Name, AppUID: r.app.UID, Number: r.nextNumber(&v1alpha1.ReleaseSpec{Number: last.Number}), DesiredHash: s.DesiredHash, Source: s.Source,
 		Trigger: v1alpha1.TriggerCommit, Outcome: v1alpha1.OutcomeRejected, FinishedAt: &now,
 		Message: object.Shorten("nobody approved its plan before Git said something else: " + s.Plan.Message),
 		Plan:    v1alpha1.ReleasePlan{Digest: s.Plan.Digest, Create: s.Plan.Create, Update: s.Plan.Update, Adopt: s.Plan.Adopt, Delete: s.Plan.Delete},
-	})
+	}
+	r.mem.unwritten = append(r.mem.unwritten, rel)
+	r.out.Ended = append(r.out.Ended, rel)
 }

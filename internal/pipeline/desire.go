@@ -290,6 +290,7 @@ func (r *run) judge(context.Context) bool {
 		r.Claims.Judge(r.id, claims.Judgement{})
 		return true
 	}
+	r.mem.now = r.desired
 	r.Claims.Judge(r.id, claims.Judgement{Commit: r.desired.at.String(), Wants: r.desired.keys, Paused: r.in.Pause != nil})
 	r.out.Reported = r.desired.at.Commit
 	return true

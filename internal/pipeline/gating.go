@@ -20,7 +20,7 @@ func (r *run) gate(ctx context.Context) bool {
 	}
 	// What somebody changed is put right whatever the rest has to wait for; the
 	// digest of what waits is then not changed by it either.
-	if !r.heal(ctx) || !r.refuse() || !r.depend(ctx) {
+	if !r.heal(ctx) || !r.yield(ctx) || !r.refuse() || !r.depend(ctx) {
 		return false
 	}
 	gates := r.gates()

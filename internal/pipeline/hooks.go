@@ -325,7 +325,7 @@ func lasting(inventory map[object.Key]*v1alpha1.InventoryEntry) map[object.Key]*
 // discard removes what hooks of other releases ran as, with what they made, and
 // returns true once it is gone: no two of them ever run side by side. One that
 // asked to be let finish is waited for as long as its release had time.
-func (r *run) discard(ctx context.Context, superseded *v1alpha1.ReleaseSpec) bool {
+func (r *run) discard(ctx context.Context) bool {
 	mine := map[object.Key]bool{}
 	if r.release != nil {
 		for _, h := range r.desired.hooks {
@@ -334,32 +334,67 @@ func (r *run) discard(ctx context.Context, superseded *v1alpha1.ReleaseSpec) boo
 			}
 		}
 	}
-	var targets []apply.Target
+	var keys []object.Key
 	for _, k := range sortedKeys(r.inventory) {
 		e := r.inventory[k]
 		if !isRun(e) || mine[k] {
 			continue
 		}
-		if rec, ok := r.Tracker.Get(k); ok && slices.Contains(e.Flags, v1alpha1.FlagFinish) && superseded != nil &&
-			rec.Health == v1alpha1.HealthProgressing && !rec.Deleting {
-			if left := r.timeLeft(superseded); left > 0 {
-				r.again(left)
-				return r.await(ReasonHook, "%s of release %d is let finish before anything newer begins: %s", k, superseded.Number, cmp.Or(rec.Message, "it runs"))
+		if rec, ok := r.Tracker.Get(k); ok && slices.Contains(e.Flags, v1alpha1.FlagFinish) && rec.Health == v1alpha1.HealthProgressing && !rec.Deleting {
+			if rel := r.superseding(ctx); rel != nil && r.timeLeft(rel) > 0 {
+				r.again(r.timeLeft(rel))
+				return r.await(ReasonHook, "%s of release %d is let finish before anything newer begins: %s", k, rel.Number, cmp.Or(rec.Message, "it runs"))
 			}
 		}
+		keys = append(keys, k)
+	}
+	return r.removeRuns(ctx, keys)
+}
+
+// removeRuns removes what hooks ran as, with what they made, and returns true once
+// it is gone.
+func (r *run) removeRuns(ctx context.Context, keys []object.Key) bool {
+	var targets []apply.Target
+	for _, k := range keys {
 		t, known := r.target(k)
-		if !known {
+		switch {
+		case known:
+			t.Foreground = true
+			targets = append(targets, t)
+		case r.Cluster.Kinds.Absent(k.GroupKind()):
 			r.pending.remove = append(r.pending.remove, k)
-			continue
+		default:
+			r.flushLate(ctx)
+			return r.fail(ReasonPruneFailed, r.untold(k))
 		}
-		t.Foreground = true
-		targets = append(targets, t)
 	}
 	if len(targets) > 0 && (!r.identity(ctx) || !r.remove(ctx, targets)) {
 		r.flushLate(ctx)
 		return false
 	}
 	return r.flush(ctx)
+}
+
+// superseding is the release whose hooks may be let finish, also after a restart:
+// the one before the present one. It is nil if that can't be told.
+func (r *run) superseding(ctx context.Context) *v1alpha1.ReleaseSpec {
+	if r.mem.superseded != nil {
+		return r.mem.superseded
+	}
+	note, ok := r.Releases.Last(r.id)
+	if !ok {
+		return nil
+	}
+	for n := note.Number; n > max(0, note.Number-3); n-- {
+		if r.release != nil && n >= r.release.Number {
+			continue
+		}
+		if rel, err := r.Releases.Read(ctx, r.id, n); err == nil && len(rel.Spec.Hooks) > 0 {
+			r.mem.superseded = &rel.Spec
+			return r.mem.superseded
+		}
+	}
+	return nil
 }
 
 // phasesOf are all the phases that a hook may run in.

@@ -27,10 +27,14 @@ type memory struct {
 	// whose records are behind.
 	release   *v1alpha1.ReleaseSpec
 	unwritten []*v1alpha1.ReleaseSpec
+	// superseded is the release whose hooks may be let finish.
+	superseded *v1alpha1.ReleaseSpec
 	// number is the highest that was given to a release.
 	number int64
 	// rejected is the digest of a plan that was noted as rejected.
 	rejected string
+	// now is what the last run that got so far wanted.
+	now *desiredState
 	// pinned is what the App is held at.
 	pinned       *desiredState
 	pinnedTo     int64

@@ -19,6 +19,14 @@ func (r *run) prune(ctx context.Context) bool {
 	if r.deleting && !r.firstHooks(ctx) {
 		return false
 	}
+	if r.orphaning != "" {
+		for _, k := range sortedKeys(r.inventory) {
+			if isRun(r.inventory[k]) {
+				r.pending.remove = append(r.pending.remove, k)
+				r.out.Orphaned = append(r.out.Orphaned, k)
+			}
+		}
+	}
 	for _, s := range r.plan.Select(plan.Forget) {
 		r.pending.remove = append(r.pending.remove, s.Key)
 		if r.deleting && s.Why != "" {
@@ -36,7 +44,7 @@ func (r *run) prune(ctx context.Context) bool {
 				r.pending.remove = append(r.pending.remove, s.Key)
 			default:
 				r.flushLate(ctx)
-				return r.fail(ReasonPruneFailed, fmt.Errorf("%s can't be removed: the API server can't say whether it has that kind; the API service of %s is down", s.Key, s.Key.Group))
+				return r.fail(ReasonPruneFailed, r.untold(s.Key))
 			}
 		}
 		if len(targets) == 0 {
@@ -52,6 +60,11 @@ func (r *run) prune(ctx context.Context) bool {
 		}
 	}
 	return r.flush(ctx)
+}
+
+// untold is why an object can't be removed whose kind may be there and can't be seen.
+func (r *run) untold(k object.Key) error {
+	return fmt.Errorf("%s can't be removed: the API server can't say whether it has that kind; the API service of %s is down", k, k.Group)
 }
 
 // leaving are the deletes of a plan, those that go together side by side.
@@ -110,26 +123,7 @@ func (r *run) lastHooks(ctx context.Context) bool {
 	if r.release != nil && !r.phase(ctx, object.PostDelete) {
 		return false
 	}
-	return r.removeRuns(ctx)
-}
-
-// removeRuns removes all that hooks ran as.
-func (r *run) removeRuns(ctx context.Context) bool {
-	var targets []apply.Target
-	for _, k := range sortedKeys(r.inventory) {
-		t, known := r.target(k)
-		if !known {
-			r.pending.remove = append(r.pending.remove, k)
-			continue
-		}
-		t.Foreground = true
-		targets = append(targets, t)
-	}
-	if len(targets) > 0 && (!r.identity(ctx) || !r.remove(ctx, targets)) {
-		r.flushLate(ctx)
-		return false
-	}
-	return r.flush(ctx)
+	return r.removeRuns(ctx, sortedKeys(r.inventory))
 }
 
 // target addresses an object that is to be deleted; known is false if the API

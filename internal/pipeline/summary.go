@@ -17,6 +17,9 @@ type Summary struct {
 	Health  v1alpha1.Health
 	// Sickest is the first object that is not healthy, if one is.
 	Sickest *v1alpha1.ObjectNote
+	// WrongRule says what is wrong with the App's own health rules; empty if
+	// nothing is.
+	WrongRule string
 }
 
 // Summarise counts the objects of an App and picks the ones that need a look:
@@ -27,7 +30,7 @@ func (p *Pipeline) Summarise(app object.App, troubles []Trouble) Summary {
 	s.Objects.Total = int32(len(entries))
 	wanted := map[object.Key]string{}
 	known := false
-	if d := p.memory(app).desired; d != nil {
+	if d := p.memory(app).now; d != nil {
 		known = true
 		for i := range d.list {
 			wanted[d.list[i].Key] = d.list[i].Hash

@@ -150,6 +150,8 @@ type Outcome struct {
 	// Record all of it if the run was a part of it.
 	Release *v1alpha1.ReleaseStatus
 	Record  *v1alpha1.ReleaseSpec
+	// Ended are the releases that the run has ended.
+	Ended []*v1alpha1.ReleaseSpec
 	// Pinned is what the App is held at from now on.
 	Pinned *v1alpha1.PinnedStatus
 	// Unpinned: what the App was held at is over.

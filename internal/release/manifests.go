@@ -299,6 +299,9 @@ func (s *Store) Kept(ctx context.Context, app object.App, keys map[object.Key]bo
 		}
 	}
 	s.mu.Unlock()
+	if len(names) == 0 { // the groups of these keys are empty
+		return nil, nil
+	}
 	objects, _, err := s.Manifests(ctx, names)
 	if err != nil {
 		return nil, err
@@ -389,8 +392,7 @@ func (c *cutter) Write(b []byte) (int, error) {
 }
 
 // Manifests reads what [Store.Keep] stored under these names, which [Store.Read]
-// or [Store.Last] gave: the objects and the hooks, in the order in which they were
-// kept. Nothing is returned that is not as it was written: the error is a
+// or [Store.Last] gave: the objects and the hooks, group by group. Nothing is returned that is not as it was written: the error is a
 // [MissingError] or an [AlteredError] that names the Secret.
 func (s *Store) Manifests(ctx context.Context, names []string) (objects, hooks []*unstructured.Unstructured, err error) {
 	if len(names) == 0 {

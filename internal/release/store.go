@@ -2,6 +2,7 @@ package release
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/rand"
 	"crypto/sha256"
@@ -192,15 +193,7 @@ func constant(o v1alpha1.Outcome) v1alpha1.Outcome {
 }
 
 func (h *history) find(number int64) (int, bool) {
-	return slices.BinarySearchFunc(h.releases, number, func(e entry, n int64) int {
-		switch {
-		case e.number < n:
-			return -1
-		case e.number > n:
-			return 1
-		}
-		return 0
-	})
+	return slices.BinarySearchFunc(h.releases, number, func(e entry, n int64) int { return cmp.Compare(e.number, n) })
 }
 
 // healthy is the index of the newest release that succeeded, -1 if there is none.
@@ -301,7 +294,7 @@ func (s *Store) List(ctx context.Context, app object.App) ([]v1alpha1.Release, e
 	if err != nil {
 		return nil, fmt.Errorf("reading the releases of App %s: %w", app.Name, err)
 	}
-	slices.SortFunc(out, func(a, b v1alpha1.Release) int { return int(b.Spec.Number - a.Spec.Number) })
+	slices.SortFunc(out, func(a, b v1alpha1.Release) int { return cmp.Compare(b.Spec.Number, a.Spec.Number) })
 	return out, nil
 }
 

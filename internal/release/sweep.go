@@ -64,8 +64,8 @@ func (s *Store) Sweep(ctx context.Context, exists func(object.App) bool) error {
 // when their time is over.
 func (s *Store) sweepApp(ctx context.Context, app object.App, exists bool) error {
 	h := s.lock(app)
-	defer s.drop(app, h)
 	defer h.writing.Unlock()
+	defer s.drop(app, h)
 	s.mu.Lock()
 	if len(h.releases) == 0 {
 		if !exists {
@@ -152,8 +152,8 @@ func (s *Store) sweepManifests(ctx context.Context, now time.Time) error {
 
 func (s *Store) removeUnnamed(ctx context.Context, app object.App, p part, m *metav1.PartialObjectMetadata) error {
 	h := s.lock(app)
-	defer s.drop(app, h)
 	defer h.writing.Unlock()
+	defer s.drop(app, h)
 	s.mu.Lock()
 	named := h.names(p)
 	s.mu.Unlock()

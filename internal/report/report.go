@@ -11,9 +11,14 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"abide.dev/abide/api/v1alpha1"
+	"abide.dev/abide/internal/health"
 	"abide.dev/abide/internal/object"
 	"abide.dev/abide/internal/pipeline"
 )
+
+// ReasonInvalidHealthRule is the reason of the Healthy condition when a health rule
+// of the App itself is wrong.
+const ReasonInvalidHealthRule = "InvalidHealthRule"
 
 // Status returns the status that an App has after a run. old is not changed;
 // times of transition are kept where nothing changed, so that a status that
@@ -34,6 +39,9 @@ func Status(app *v1alpha1.App, old v1alpha1.AppStatus, out *pipeline.Outcome, su
 	s.Health = sum.Health
 	if sum.Objects.Total == 0 && out.State != v1alpha1.StateInSync {
 		s.Health = v1alpha1.HealthUnknown
+	}
+	if sum.WrongRule != "" {
+		s.Health = health.Worse(s.Health, v1alpha1.HealthUnknown)
 	}
 	s.Plan = nil
 	if out.Waiting != nil {
@@ -109,6 +117,9 @@ func conditions(out *pipeline.Outcome, s *v1alpha1.AppStatus, sum pipeline.Summa
 	}
 	if sum.Sickest != nil {
 		healthy.Message = sum.Sickest.Object + ": " + sum.Sickest.Message
+	}
+	if sum.WrongRule != "" {
+		healthy.Reason, healthy.Message = ReasonInvalidHealthRule, sum.WrongRule
 	}
 	ready := metav1.Condition{Type: v1alpha1.ConditionReady, Status: metav1.ConditionFalse}
 	switch {

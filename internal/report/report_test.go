@@ -29,6 +29,11 @@ func summary(total, healthy int32, h v1alpha1.Health, sickest *v1alpha1.ObjectNo
 	return s
 }
 
+func wrongRule(s pipeline.Summary) pipeline.Summary {
+	s.WrongRule = "column 9"
+	return s
+}
+
 func TestConditions(t *testing.T) {
 	sick := &v1alpha1.ObjectNote{Object: "Deployment.apps shop/web", Reason: "Degraded", Message: "no image"}
 	tests := map[string]struct {
@@ -91,6 +96,21 @@ func TestConditions(t *testing.T) {
 			pipeline.Outcome{State: v1alpha1.StateDeleting, Reason: "Deleting", Message: "x"},
 			summary(2, 2, v1alpha1.HealthHealthy, nil), v1alpha1.HealthHealthy,
 			[]string{"False Deleting: x", "False Deleting: x", "True Healthy: 2 of 2 objects healthy"},
+		},
+		"a rule of its own is wrong": {
+			pipeline.Outcome{State: v1alpha1.StateInSync, Reason: "InSync", Message: "m"},
+			wrongRule(summary(2, 2, v1alpha1.HealthHealthy, nil)), v1alpha1.HealthUnknown,
+			[]string{"False InvalidHealthRule: column 9", "True InSync: m", "Unknown InvalidHealthRule: column 9"},
+		},
+		"a rule is wrong, and an object sick": {
+			pipeline.Outcome{State: v1alpha1.StateInSync, Reason: "InSync", Message: "m"},
+			wrongRule(summary(2, 1, v1alpha1.HealthDegraded, sick)), v1alpha1.HealthDegraded,
+			[]string{"False InvalidHealthRule: column 9", "True InSync: m", "False InvalidHealthRule: column 9"},
+		},
+		"a rule is wrong, and it fails": {
+			pipeline.Outcome{State: v1alpha1.StateFailed, Reason: "ApplyFailed", Message: "no", Err: errors.New("no")},
+			wrongRule(summary(2, 1, v1alpha1.HealthProgressing, sick)), v1alpha1.HealthUnknown,
+			[]string{"False ApplyFailed: no", "False ApplyFailed: no", "Unknown InvalidHealthRule: column 9"},
 		},
 	}
 	for name, tc := range tests {

@@ -1,0 +1,382 @@
+package audit
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"k8s.io/client-go/kubernetes/fake"
+)
+
+// chainOf is a log of n entries, and its head.
+func chainOf(t testing.TB, n int) ([]string, Head) {
+	t.Helper()
+	var lines []string
+	var h Head
+	for i := range n {
+		line, next, err := h.line(Entry{Kind: KindSync, App: "shop/web", Commit: fmt.Sprint(i), Objects: []Object{{Object: "ConfigMap shop/a", Action: "update"}}}, time.Unix(int64(i), 0), "w")
+		if err != nil {
+			t.Fatal(err)
+		}
+		lines, h = append(lines, string(line)), next
+	}
+	return lines, h
+}
+
+func verify(t testing.TB, text string, head *Head, partial bool) Report {
+	t.Helper()
+	v := NewVerifier(head)
+	if err := v.Read(strings.NewReader(text)); err != nil {
+		t.Fatal(err)
+	}
+	return v.Report(partial)
+}
+
+// TestTamper: a log that was altered in any way is found out, with the line.
+func TestTamper(t *testing.T) {
+	lines, head := chainOf(t, 8)
+	if r := verify(t, strings.Join(lines, ""), &head, false); len(r.Findings) > 0 || r.Lines != 8 || r.Last != head || r.Newer != 0 {
+		t.Fatalf("a log as it was written: %+v", r)
+	}
+	forged := func(seq int64, prev string) string {
+		line, _, err := Head{seq - 1, prev}.line(Entry{Kind: KindSync, App: "shop/evil"}, time.Unix(9, 0), "w")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(line)
+	}
+	prevOf := func(i int) string { return hashOf([]byte(strings.TrimSuffix(lines[i-1], "\n"))) }
+	swap := func(i, j int) []string {
+		out := append([]string(nil), lines...)
+		out[i], out[j] = out[j], out[i]
+		return out
+	}
+	with := func(i int, line string) []string {
+		out := append([]string(nil), lines...)
+		out[i] = line
+		return out
+	}
+	insert := func(i int, line string) []string {
+		return append(append(append([]string(nil), lines[:i]...), line), lines[i:]...)
+	}
+	for why, row := range map[string]struct {
+		lines []string
+		want  string
+	}{
+		"a letter altered":              {with(3, strings.Replace(lines[3], "shop/web", "shop/wob", 1)), "line 5: the one before it (entry 4) was altered"},
+		"the first altered":             {with(0, strings.Replace(lines[0], "shop/web", "shop/wob", 1)), "entry 1) was altered"},
+		"the last altered":              {with(7, strings.Replace(lines[7], "shop/web", "shop/wob", 1)), "entry 8 is not the one that the cluster knows"},
+		"one removed":                   {append(append([]string(nil), lines[:3]...), lines[4:]...), "line 4: after entry 3 comes entry 5: 1 were removed"},
+		"the first removed":             {lines[1:], "the lines begin with entry 2"},
+		"the last removed":              {lines[:7], "the end is missing: the last entry here is 7, and 8 were written"},
+		"all removed":                   {nil, "the end is missing: the last entry here is 0, and 8 were written"},
+		"two swapped":                   {swap(2, 3), "line 3: after entry 2 comes entry 4"},
+		"one twice":                     {insert(4, lines[3]), "it was moved, or is there twice"},
+		"one put there":                 {insert(4, forged(5, prevOf(4))), "line 6: after entry 5 comes entry 5"},
+		"one put in the place of other": {with(4, forged(5, prevOf(4))), "line 6: the one before it (entry 5) was altered"},
+		"one put at the end":            {append(append([]string(nil), lines[:7]...), forged(8, prevOf(7))), "entry 8 is not the one"},
+		"a line of something else":      {insert(4, "hello\n"), "line 5: it is no entry"},
+		"cut in the middle of a line":   {append(append([]string(nil), lines[:7]...), lines[7][:20]), "line 8: it is cut off in the middle"},
+		"spaces that mean nothing":      {with(3, strings.Replace(lines[3], `,"kind"`, `, "kind"`, 1)), "entry 4) was altered"},
+	} {
+		r := verify(t, strings.Join(row.lines, ""), &head, false)
+		var all []string
+		for _, f := range r.Findings {
+			all = append(all, f.String())
+		}
+		if !strings.Contains(strings.Join(all, "\n"), row.want) {
+			t.Errorf("%s: %q, want %q", why, all, row.want)
+		}
+	}
+	older := Head{6, hashOf([]byte(strings.TrimSuffix(lines[5], "\n")))}
+	if r := verify(t, strings.Join(lines, ""), &older, false); len(r.Findings) > 0 || r.Newer != 2 {
+		t.Errorf("lines that are newer than the head: %+v", r)
+	}
+	if r := verify(t, strings.Join(lines[4:], ""), &head, true); len(r.Findings) > 0 {
+		t.Errorf("a part, as asked for: %+v", r)
+	}
+}
+
+// heads keeps a head in memory; err, if set, is what it says instead.
+type heads struct {
+	mu   sync.Mutex
+	head Head
+	err  error
+}
+
+func (h *heads) Head(context.Context) (Head, error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.head, h.err
+}
+
+func (h *heads) Move(_ context.Context, old, next Head) error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	switch {
+	case h.err != nil:
+		return h.err
+	case h.head != old:
+		return &OtherWriterError{h.head}
+	}
+	h.head = next
+	return nil
+}
+
+func (h *heads) fail(err error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.err = err
+}
+
+// session runs a Log on a file for as long as f takes, and lets it end.
+func session(t *testing.T, path string, h Heads, f func(l *Log)) (log string) {
+	t.Helper()
+	var text bytes.Buffer
+	l := New(Options{Path: path, Heads: h, Now: time.Now, Writer: "w", Log: slog.New(slog.NewTextHandler(&text, nil)), Retry: time.Millisecond})
+	ctx, stop := context.WithCancel(t.Context())
+	done := make(chan error)
+	go func() { done <- l.Run(ctx) }()
+	f(l)
+	stop()
+	<-done
+	return text.String()
+}
+
+func some(n int) []Entry {
+	var out []Entry
+	for i := range n {
+		out = append(out, Entry{Kind: KindSync, App: fmt.Sprint("shop/", i)})
+	}
+	return out
+}
+
+func read(t *testing.T, path string) string {
+	t.Helper()
+	b, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(b)
+}
+
+// whole wants a log to be as it was written, with a number of lines.
+func whole(t *testing.T, why, text string, h *heads, lines int64) {
+	t.Helper()
+	if r := verify(t, text, &h.head, false); len(r.Findings) > 0 || r.Lines != lines || r.Last != h.head {
+		t.Errorf("%s: %+v, the head is %+v\n%s", why, r, h.head, text)
+	}
+}
+
+// TestGoesOn: a chain goes on over restarts, a crash before the head was stored, one
+// in the middle of a line, a file that was moved away, and a change of the writer.
+func TestGoesOn(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "audit.jsonl")
+	h := &heads{}
+	session(t, path, h, func(l *Log) { l.Append(some(3)...) })
+	whole(t, "first", read(t, path), h, 3)
+	session(t, path, h, func(l *Log) { l.Append(some(2)...) })
+	whole(t, "after a restart", read(t, path), h, 5)
+
+	before := h.head
+	session(t, path, h, func(l *Log) { l.Append(some(2)...) })
+	h.head = before // as if abide had been killed between the two
+	session(t, path, h, func(l *Log) { l.Append(some(1)...) })
+	whole(t, "after a crash before the head was stored", read(t, path), h, 8)
+
+	f, err := os.OpenFile(path, os.O_APPEND|os.O_WRONLY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.WriteString(`{"seq":9,"ti`)
+	f.Close()
+	session(t, path, h, func(l *Log) { l.Append(some(1)...) })
+	whole(t, "after a crash in the middle of a line", read(t, path), h, 9)
+
+	moved := path + ".1"
+	session(t, path, h, func(l *Log) {
+		l.Append(some(1)...)
+		for len(strings.Split(read(t, path), "\n")) < 11 {
+			time.Sleep(time.Millisecond)
+		}
+		if err := os.Rename(path, moved); err != nil {
+			t.Error(err)
+		}
+		l.Append(some(1)...)
+	})
+	if text := read(t, path); !strings.Contains(text, `"kind":"resumed"`) {
+		t.Errorf("the new file does not say that it goes on: %s", text)
+	}
+	whole(t, "in a new file", read(t, moved)+read(t, path), h, 12)
+
+	other := filepath.Join(t.TempDir(), "other.jsonl")
+	session(t, other, h, func(l *Log) { l.Append(some(2)...) })
+	said := session(t, path, h, func(l *Log) { l.Append(some(1)...) }) // and back
+	if !strings.Contains(said, "lacks entries") {
+		t.Errorf("that the file lacks entries is not said: %s", said)
+	}
+	text := read(t, path)
+	at := strings.LastIndex(text[:strings.LastIndex(text, `"kind":"resumed"`)], "\n") + 1
+	whole(t, "with another writer in between", read(t, moved)+text[:at]+read(t, other)+text[at:], h, 17)
+}
+
+// TestTampered: a log that was cut or altered while abide was down is gone on with
+// loudly, and verifying finds it.
+func TestTampered(t *testing.T) {
+	for why, change := range map[string]func(string) string{
+		"cut":     func(s string) string { return strings.Join(strings.SplitAfter(s, "\n")[:3], "") },
+		"altered": func(s string) string { return s[:len(s)-5] + "x" + s[len(s)-4:] },
+	} {
+		path := filepath.Join(t.TempDir(), "audit.jsonl")
+		h := &heads{}
+		session(t, path, h, func(l *Log) { l.Append(some(5)...) })
+		if err := os.WriteFile(path, []byte(change(read(t, path))), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		said := session(t, path, h, func(l *Log) { l.Append(some(1)...) })
+		if !strings.Contains(said, "audit log") {
+			t.Errorf("%s: nothing is said: %s", why, said)
+		}
+		if r := verify(t, read(t, path), &h.head, false); len(r.Findings) == 0 {
+			t.Errorf("%s: nothing is found: %s", why, read(t, path))
+		}
+	}
+}
+
+// TestTwoWriters: one that was left behind by another takes its lines back and
+// writes them behind those of the other.
+func TestTwoWriters(t *testing.T) {
+	dir := t.TempDir()
+	h := &heads{}
+	a, b := filepath.Join(dir, "a"), filepath.Join(dir, "b")
+	session(t, a, h, func(l *Log) {
+		l.Append(some(1)...)
+		for seq := int64(0); seq < 1; time.Sleep(time.Millisecond) {
+			now, _ := h.Head(t.Context())
+			seq = now.Seq
+		}
+		session(t, b, h, func(l *Log) { l.Append(some(2)...) })
+		l.Append(some(1)...)
+	})
+	text := read(t, a)
+	at := strings.Index(text, "\n") + 1
+	whole(t, "both", text[:at]+read(t, b)+text[at:], h, 6) // two say that they go on
+	segments, err := Segments(strings.NewReader(text))
+	if err != nil || len(segments) != 2 || segments[0].Length != int64(at) || segments[1].First != 5 {
+		t.Errorf("%+v, %v", segments, err)
+	}
+}
+
+// late is a head whose last move, by an abide that was killed since, comes late.
+type late struct {
+	*heads
+	once sync.Once
+	then Head
+}
+
+func (l *late) Move(ctx context.Context, old, next Head) error {
+	l.once.Do(func() {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		l.head = l.then
+	})
+	return l.heads.Move(ctx, old, next)
+}
+
+// TestLateWord: nothing is lost when the head is moved by an abide that is dead.
+func TestLateWord(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "audit.jsonl")
+	h := &heads{}
+	session(t, path, h, func(l *Log) { l.Append(some(3)...) })
+	before := h.head
+	session(t, path, h, func(l *Log) { l.Append(some(2)...) })
+	after := h.head
+	h.head = before
+	session(t, path, &late{heads: h, then: after}, func(l *Log) { l.Append(some(1)...) })
+	whole(t, "after a late word", read(t, path), h, 6)
+}
+
+// TestTrouble: what can't be written is kept and tried again, in order and once; too
+// much of it leaves a gap that says so.
+func TestTrouble(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "missing", "audit.jsonl")
+	h := &heads{}
+	session(t, path, h, func(l *Log) {
+		l.Append(some(2)...)
+		time.Sleep(5 * time.Millisecond)
+		l.Append(some(MaxBehind)...)
+		if err := os.Mkdir(filepath.Dir(path), 0o700); err != nil {
+			t.Error(err)
+		}
+	})
+	text := read(t, path)
+	whole(t, "a folder that is missing at first", text, h, MaxBehind+1)
+	if !strings.Contains(text, `"kind":"gap"`) || !strings.Contains(text, `"lost":2`) {
+		t.Error("what was lost is not said")
+	}
+
+	session(t, path, h, func(l *Log) {
+		h.fail(errors.New("the API server is down"))
+		l.Append(some(3)...)
+		time.Sleep(5 * time.Millisecond)
+		h.fail(nil)
+	})
+	whole(t, "an API server that is down", read(t, path), h, MaxBehind+4)
+}
+
+// TestQuiet: a log that nothing is appended to sends nothing.
+func TestQuiet(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := &heads{err: errors.New("it was asked")}
+		said := session(t, filepath.Join(t.TempDir(), "a"), h, func(*Log) { time.Sleep(time.Hour) })
+		if said != "" {
+			t.Error(said)
+		}
+	})
+}
+
+// TestConfigMap: a head is kept, and moved only from where it was.
+func TestConfigMap(t *testing.T) {
+	c := ConfigMap{Client: fake.NewClientset(), Namespace: "abide-system"}
+	one, two := Head{1, strings.Repeat("a", 64)}, Head{2, strings.Repeat("b", 64)}
+	if h, err := c.Head(t.Context()); err != nil || h != (Head{}) {
+		t.Fatalf("%v, %v", h, err)
+	}
+	if err := errors.Join(c.Move(t.Context(), Head{}, one), c.Move(t.Context(), one, two)); err != nil {
+		t.Fatal(err)
+	}
+	var other *OtherWriterError
+	if err := c.Move(t.Context(), one, Head{3, two.Hash}); !errors.As(err, &other) || other.Now != two {
+		t.Errorf("%v", err)
+	}
+	if h, err := c.Head(t.Context()); err != nil || h != two {
+		t.Errorf("%v, %v", h, err)
+	}
+}
+
+// FuzzVerify: whatever a file holds, verifying ends, and finds fault with all but a
+// chain.
+func FuzzVerify(f *testing.F) {
+	lines, head := chainOf(f, 4)
+	f.Add(strings.Join(lines, ""))
+	f.Add(lines[0] + "\n" + lines[1][:9])
+	f.Fuzz(func(t *testing.T, text string) {
+		r := verify(t, text, &head, false)
+		if len(r.Findings) == 0 && !strings.HasPrefix(text, strings.TrimSuffix(strings.Join(lines, ""), "\n")) {
+			t.Errorf("nothing is found wrong with %q", text)
+		}
+		if _, err := Segments(io.LimitReader(strings.NewReader(text), 1<<20)); err != nil {
+			t.Error(err)
+		}
+	})
+}
