@@ -165,18 +165,15 @@ func TestFaultStorm(t *testing.T) {
 	for i, kind := range storms() {
 		value := fmt.Sprint(i + 1)
 		h.reset()
-		began := time.Now()
 		f.begin(kind.answer)
 		if kind.cut {
 			f.cut()
 		}
 		write(value)
 		commit := w.push(apps[0], value)
-		f.storm(t, 10, 3*time.Second)
+		f.storm(t, 10, 2*time.Second)
 		if n := f.end(); n > kind.most {
-			t.Errorf("%s: abide sent %d requests into it in about 3 seconds, want at most %d", kind.name, n, kind.most)
-		} else {
-			t.Logf("%s: %d requests", kind.name, n)
+			t.Errorf("%s: abide sent %d requests into it in about 2 seconds, want at most %d", kind.name, n, kind.most)
 		}
 		want := map[string]string{}
 		for name := range uids {
@@ -185,10 +182,8 @@ func TestFaultStorm(t *testing.T) {
 		for _, app := range apps {
 			w.ready(app, commit)
 		}
-		t.Logf("ready after %s", time.Since(began))
 		w.judged(commit)
 		h.was(t, want)
-		t.Logf("all after %s", time.Since(began))
 	}
 	for name, uid := range w.uids(ns) {
 		if uids[name] != uid {
@@ -217,9 +212,8 @@ func storms() []storm {
 	return []storm{
 		{"503", true, 250, all(http.StatusServiceUnavailable, "ServiceUnavailable", "")},
 		{"500", false, 250, all(http.StatusInternalServerError, "InternalError", "")},
-		{"429", true, 250, all(http.StatusTooManyRequests, "TooManyRequests", "")},
 		{"429 with Retry-After", false, 250, all(http.StatusTooManyRequests, "TooManyRequests", "1")},
-		{"each second one 503", true, 500, func(w http.ResponseWriter, _ *http.Request) bool {
+		{"each second one 503", false, 250, func(w http.ResponseWriter, _ *http.Request) bool {
 			mu.Lock()
 			defer mu.Unlock()
 			if rnd.IntN(2) == 0 {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -23,6 +24,7 @@ type faults struct {
 	answer func(http.ResponseWriter, *http.Request) bool
 	wrong  int
 	last   int
+	writes []string
 	open   map[int]context.CancelFunc
 }
 
@@ -38,6 +40,9 @@ func (f *faults) wrap(next http.Handler) http.Handler {
 		f.last++
 		n, answer := f.last, f.answer
 		f.open[n] = cut
+		if r.Method != http.MethodGet && !strings.Contains(r.URL.Path, "/leases/") {
+			f.writes = append(f.writes, r.Method+" "+r.URL.Path)
+		}
 		f.mu.Unlock()
 		defer func() {
 			f.mu.Lock()
@@ -87,6 +92,14 @@ func (f *faults) count() int {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return f.wrong
+}
+
+// sent are the requests so far, refused ones among them, that can change
+// something, but for those about leases.
+func (f *faults) sent() []string {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return slices.Clone(f.writes)
 }
 
 // cut breaks off what is under way, watches among it.

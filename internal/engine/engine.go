@@ -56,6 +56,7 @@ const (
 	heldUpAfter        = 5 * time.Second
 	parallelRequests   = 32
 	shutdownGrace      = 10 * time.Second
+	requestTimeout     = time.Minute // of one request for abide's own records
 	renderCacheObjects = 50_000
 	renderCacheBytes   = 128 << 20
 )
@@ -210,6 +211,7 @@ func newManager(o Options) (manager.Manager, error) {
 		Client: client.Options{Cache: &client.CacheOptions{
 			DisableFor: []client.Object{&v1alpha1.Inventory{}, &v1alpha1.GitRef{}},
 		}},
+		NewClient:                     bounded(requestTimeout),
 		Metrics:                       metricsserver.Options{BindAddress: off(o.MetricsAddress)},
 		HealthProbeBindAddress:        off(o.HealthAddress),
 		PprofBindAddress:              o.PprofAddress,
@@ -228,6 +230,17 @@ func newManager(o Options) (manager.Manager, error) {
 		}
 	}
 	return mgr, nil
+}
+
+// bounded makes clients whose requests end: one that is accepted and never
+// answered, or told to come back in an hour, must not hold up its App for ever.
+func bounded(timeout time.Duration) client.NewClientFunc {
+	return func(cfg *rest.Config, o client.Options) (client.Client, error) {
+		cfg = rest.CopyConfig(cfg)
+		cfg.Timeout = timeout
+		o.HTTPClient = nil // the manager's own has no limit, since it watches
+		return client.New(cfg, o)
+	}
 }
 
 // stores are what the engine has to give back in the end.
