@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"errors"
 	"net/http"
 	"path/filepath"
 	"strings"
@@ -34,8 +35,14 @@ func (w *world) replica(name string) *replica {
 // standsBy waits until a replica has asked for the lease, and so waits for it.
 func (w *world) standsBy(r *replica) {
 	w.t.Helper()
-	w.log = r.log
-	w.logged("attempting to acquire leader lease")
+	eventually(w.t, "the replica asks for the lease", func() error {
+		r.faults.mu.Lock()
+		defer r.faults.mu.Unlock()
+		if r.faults.leases == 0 {
+			return errors.New("it has not")
+		}
+		return nil
+	})
 }
 
 // TestFaultLeader: one of two controllers works. When it is told to stop, is

@@ -25,6 +25,7 @@ type faults struct {
 	wrong  int
 	last   int
 	writes []string
+	leases int // requests about them
 	open   map[int]context.CancelFunc
 }
 
@@ -40,7 +41,10 @@ func (f *faults) wrap(next http.Handler) http.Handler {
 		f.last++
 		n, answer := f.last, f.answer
 		f.open[n] = cut
-		if r.Method != http.MethodGet && !strings.Contains(r.URL.Path, "/leases/") {
+		switch {
+		case strings.Contains(r.URL.Path, "/leases"):
+			f.leases++
+		case r.Method != http.MethodGet:
 			f.writes = append(f.writes, r.Method+" "+r.URL.Path)
 		}
 		f.mu.Unlock()

@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"path/filepath"
 	"strings"
+	"syscall"
 
 	"abide.dev/abide/internal/source/dialguard"
 	"abide.dev/abide/internal/source/git/sshclient"
@@ -82,7 +84,7 @@ var damage = []string{
 	"is corrupt", "object corrupt", "is empty", "bad object", "unable to read", "missing blob", "missing tree", "missing commit",
 	"did not send all necessary objects", "unable to read tree", "bad signature", "invalid index-pack", "packfile",
 	"not a git repository: '", "pack has bad object", "loose object", "bad pack header", "failed to read object", "invalid object",
-	"bad config", "unresolved delta", "inflate:", "could not parse commit", "not a valid object", "bad ref",
+	"bad config", "packed-refs", "bad shallow", "unresolved delta", "inflate:", "could not parse commit", "not a valid object", "bad ref",
 }
 
 // classify turns a failed git process into an [Error] about u. mirror tells
@@ -152,6 +154,36 @@ func remoteSpoke(text string) bool {
 		}
 	}
 	return false
+}
+
+// noRoom are the words for a disk that is full.
+var noRoom = []string{"no space left on device", "out of diskspace", "disk quota exceeded"}
+
+// full gives an error that comes of a full disk under the cache that kind, and
+// returns every other one as it is. What else git says then, such as that it can't
+// write an object, reads like damage; and names of temporary files, which are
+// others each time, make of one trouble many.
+func (m *Mirror) full(err error) error {
+	if err == nil {
+		return nil
+	}
+	short := errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT)
+	if f := (*failure)(nil); errors.As(err, &f) {
+		for line := range strings.Lines(strings.ToLower(f.stderr)) {
+			if strings.HasPrefix(line, "remote:") || strings.Contains(line, "remote error") {
+				continue // it speaks of a disk of its own
+			}
+			for _, words := range noRoom {
+				short = short || strings.Contains(line, words)
+			}
+		}
+	}
+	if !short {
+		return err
+	}
+	return &Error{Kind: DiskFull, URL: m.url.String(), Err: err,
+		Problem: fmt.Sprintf("the disk that abide's cache is on is full (%s)", filepath.Dir(m.store.mirrorsDir)),
+		Hint:    "make room there or enlarge the volume; abide then goes on by itself"}
 }
 
 func fsckKind(text string) Kind {
