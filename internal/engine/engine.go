@@ -51,12 +51,18 @@ import (
 
 // The engine's own measure of how much to do at once.
 const (
-	concurrentApps     = 16 // and as many again, thrice, that something holds up
-	heldUpApps         = 3 * concurrentApps
-	heldUpAfter        = 5 * time.Second
-	parallelRequests   = 32
-	shutdownGrace      = 10 * time.Second
-	requestTimeout     = time.Minute // of one request for abide's own records
+	concurrentApps   = 16 // and as many again, thrice, that something holds up
+	heldUpApps       = 3 * concurrentApps
+	heldUpAfter      = 5 * time.Second
+	parallelRequests = 32
+	shutdownGrace    = 10 * time.Second
+	requestTimeout   = time.Minute // of one request for abide's own records
+	// A leader that can't renew its lease goes on for leaseRetry and renewDeadline,
+	// and then for as long as it tries to give the lease back, which again is up to
+	// renewDeadline. Nobody may have taken it before.
+	leaseDuration      = 20 * time.Second
+	renewDeadline      = 8 * time.Second
+	leaseRetry         = 2 * time.Second
 	renderCacheObjects = 50_000
 	renderCacheBytes   = 128 << 20
 )
@@ -203,7 +209,7 @@ func newManager(o Options) (manager.Manager, error) {
 		}
 		return address
 	}
-	grace := shutdownGrace
+	grace, lease, renew, retry := shutdownGrace, leaseDuration, renewDeadline, leaseRetry
 	mgr, err := ctrl.NewManager(cfg, ctrl.Options{
 		Scheme: scheme,
 		Logger: logr.FromSlogHandler(o.Log.Handler()),
@@ -219,6 +225,9 @@ func newManager(o Options) (manager.Manager, error) {
 		LeaderElectionID:              "abide-controller",
 		LeaderElectionNamespace:       o.Namespace,
 		LeaderElectionReleaseOnCancel: true,
+		LeaseDuration:                 &lease,
+		RenewDeadline:                 &renew,
+		RetryPeriod:                   &retry,
 		GracefulShutdownTimeout:       &grace,
 	})
 	if err != nil {
