@@ -90,7 +90,9 @@ type Options struct {
 	LeaderElect bool
 	// Outcome is told of each run of an App; it may be nil.
 	Outcome func(app object.App, out *pipeline.Outcome, took time.Duration)
-	Log     *slog.Logger
+	// Now is the clock; nil is time.Now.
+	Now func() time.Time
+	Log *slog.Logger
 }
 
 // Scheme knows the kinds that abide reads and writes as Go types.
@@ -120,6 +122,9 @@ func New(ctx context.Context, o Options) (*Engine, error) {
 }
 
 func (e *Engine) open(ctx context.Context, o Options) error {
+	if o.Now == nil {
+		o.Now = time.Now
+	}
 	if err := os.MkdirAll(o.CacheDir, 0o700); err != nil {
 		return fmt.Errorf("cache directory: %w", err)
 	}
@@ -147,6 +152,7 @@ func (e *Engine) open(ctx context.Context, o Options) error {
 	if e.kube, err = cluster.New(o.Config); err != nil {
 		return err
 	}
+	e.kube.Kinds.Now = o.Now
 	if err := installed(ctx, e.kube, o.Config.Host); err != nil {
 		return err
 	}
@@ -271,7 +277,7 @@ func wire(ctx context.Context, o Options, mgr manager.Manager, at stores, kube *
 		judged      = claims.New(waker.Wake)
 		tracker     = observe.New(kube.Dynamic(), waker.Wake, o.Log)
 		inventories = store.New(mgr.GetClient())
-		refs        = controller.NewRefs(mgr.GetClient(), o.Namespace, time.Now, o.Log)
+		refs        = controller.NewRefs(mgr.GetClient(), o.Namespace, o.Now, o.Log)
 		index       = render.NewIndex[object.App]()
 		apps        = &controller.Apps{Waker: waker}
 		moves       = controller.NewMoves(apps, index, o.Log)
@@ -299,21 +305,21 @@ func wire(ctx context.Context, o Options, mgr manager.Manager, at stores, kube *
 		Inventories: inventories,
 		Claims:      judged,
 		Namespace:   o.Namespace,
-		Now:         time.Now,
+		Now:         o.Now,
 		Log:         o.Log,
 	}
 	apps.Client, apps.Pipeline, apps.Sources, apps.Claims = mgr.GetClient(), pipe, all, judged
 	apps.Repositories, apps.Values, apps.Refs, apps.Remotes = repositories, values, refs, remotes
 	recorder := newPacedEvents(mgr.GetEventRecorder("abide"), mgr.GetScheme(), o.Log)
 	apps.Turns = slots.New(concurrentApps, heldUpAfter)
-	apps.Events, apps.Now, apps.Log, apps.Observed = recorder, time.Now, o.Log, o.Outcome
+	apps.Events, apps.Now, apps.Log, apps.Observed = recorder, o.Now, o.Log, o.Outcome
 	apps.Prepare = func(ctx context.Context) error {
 		return errors.Join(
 			kube.Kinds.Refresh(ctx, time.Time{}), inventories.Load(ctx), refs.Load(ctx))
 	}
 	repos := &controller.RepositoryStatus{
 		Client: mgr.GetClient(), Repositories: repositories, Secrets: secrets, Sources: all, Waker: waker,
-		Again: repoWaker.WakeName, Now: time.Now, Log: o.Log,
+		Again: repoWaker.WakeName, Now: o.Now, Log: o.Log,
 	}
 	for _, run := range []manager.RunnableFunc{tracker.Run, secrets.Start, values.ConfigMaps.Start, values.Secrets.Start, refs.Start, moves.Start, recorder.Start, untilDone(followed.hub.Run), untilDone(followed.charts.Run), untilDone(followed.files.Run)} {
 		if err := mgr.Add(run); err != nil {
