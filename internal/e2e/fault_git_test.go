@@ -69,7 +69,7 @@ func TestFaultDiskFull(t *testing.T) {
 	must(t, os.WriteFile(full, nil, 0o600))
 	w.repo.Write(map[string]string{"app/c.yaml": configMap("config", "2")})
 	commit = w.push(app, "2")
-	w.says(app, "DiskFull", w.cache, "is full", "keeps running")
+	w.says(app, "CacheFailed", w.cache, "is full", "keeps running")
 	w.ready(w.app("late", "late", ns, from), second)
 	for _, name := range []string{"config", "other"} {
 		w.patch(cmNamed(ns, name), "meddler", `{"data":{"value":"drifted"}}`)

@@ -4,9 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
+	"os"
 	"path/filepath"
 	"strings"
-	"syscall"
 
 	"abide.dev/abide/internal/source/dialguard"
 	"abide.dev/abide/internal/source/git/sshclient"
@@ -156,34 +157,57 @@ func remoteSpoke(text string) bool {
 	return false
 }
 
-// noRoom are the words for a disk that is full.
-var noRoom = []string{"no space left on device", "out of diskspace", "disk quota exceeded"}
+// diskTrouble are the words for a disk that can't be written, and what to call
+// that.
+var diskTrouble = []struct{ text, problem string }{
+	{"no space left on device", "is full"},
+	{"out of diskspace", "is full"},
+	{"disk quota exceeded", "is full"},
+	{"read-only file system", "is read-only"},
+}
 
-// full gives an error that comes of a full disk under the cache that kind, and
-// returns every other one as it is. What else git says then, such as that it can't
-// write an object, reads like damage; and names of temporary files, which are
-// others each time, make of one trouble many.
-func (m *Mirror) full(err error) error {
+// disk gives an error that comes of the disk under the cache the kind CacheFailed,
+// and returns every other one as it is. What else git says then, such as that it
+// can't write an object, reads like damage; and names of temporary files, which
+// are others each time, make of one trouble many.
+func (m *Mirror) disk(err error) error {
 	if err == nil {
 		return nil
 	}
-	short := errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT)
-	if f := (*failure)(nil); errors.As(err, &f) {
-		for line := range strings.Lines(strings.ToLower(f.stderr)) {
-			if strings.HasPrefix(line, "remote:") || strings.Contains(line, "remote error") {
-				continue // it speaks of a disk of its own
-			}
-			for _, words := range noRoom {
-				short = short || strings.Contains(line, words)
+	problem := ""
+	said := func(line string) {
+		for _, d := range diskTrouble {
+			if problem == "" && strings.Contains(line, d.text) {
+				problem = "the disk that abide's cache is on " + d.problem
 			}
 		}
 	}
-	if !short {
+	own := func(err error) {
+		if said(err.Error()); problem == "" {
+			problem = "abide's cache cannot be written: " + err.Error()
+		}
+	}
+	var f *failure
+	var file *fs.PathError
+	var files *os.LinkError
+	switch {
+	case errors.As(err, &f):
+		for line := range strings.Lines(strings.ToLower(f.stderr)) {
+			if !strings.HasPrefix(line, "remote:") && !strings.Contains(line, "remote error") { // which speak of its own disk
+				said(line)
+			}
+		}
+	case errors.As(err, &file):
+		own(file.Err)
+	case errors.As(err, &files):
+		own(files.Err)
+	}
+	if problem == "" {
 		return err
 	}
-	return &Error{Kind: DiskFull, URL: m.url.String(), Err: err,
-		Problem: fmt.Sprintf("the disk that abide's cache is on is full (%s)", filepath.Dir(m.store.mirrorsDir)),
-		Hint:    "make room there or enlarge the volume; abide then goes on by itself"}
+	return &Error{Kind: CacheFailed, URL: m.url.String(), Err: err,
+		Problem: fmt.Sprintf("%s (%s)", problem, filepath.Dir(m.store.mirrorsDir)),
+		Hint:    "make room there or repair the volume; abide then goes on by itself"}
 }
 
 func fsckKind(text string) Kind {

@@ -32,7 +32,7 @@ const (
 	RepositoryTooLarge        Kind = "RepositoryTooLarge"
 	FetchTimeout              Kind = "FetchTimeout"
 	MirrorCorrupt             Kind = "MirrorCorrupt" // repaired by the next fetch
-	DiskFull                  Kind = "DiskFull"      // the one that the cache is on
+	CacheFailed               Kind = "CacheFailed"   // the disk of the cache is full, or cannot be written
 	GitFailed                 Kind = "GitFailed"     // anything else that git said
 )
 
@@ -86,7 +86,7 @@ func (e *Error) NoAnswer() bool {
 
 // Local tells that neither the remote nor the network is to blame, but the disk
 // of abide's own cache.
-func (e *Error) Local() bool { return e.Kind == DiskFull }
+func (e *Error) Local() bool { return e.Kind == CacheFailed }
 
 // ReasonOf returns the reason of the first error in err's tree that has one,
 // or GitFailed.

@@ -43,6 +43,7 @@ func TestDiskFull(t *testing.T) {
 		"fatal: unable to write loose object file: No space left on device\nfatal: unpack-objects failed",
 		"fatal: failed to write to /cache/shallow.lock: No space left on device",
 		"fatal: sha1 file 'objects/pack/tmp_pack_yuRNPT' write error. Out of diskspace\nfatal: index-pack failed",
+		"fatal: cannot mkdir /cache/mirrors/x: Read-only file system",
 		"fatal: write error: Disk quota exceeded\nfatal: fetch-pack: invalid index-pack output",
 	} {
 		t.Run(strings.Fields(says)[1], func(t *testing.T) {
@@ -57,7 +58,7 @@ func TestDiskFull(t *testing.T) {
 				t.Helper()
 				os.WriteFile(while, nil, 0o600)
 				err := m.Fetch(t.Context(), anonymous, git.Want{Hash: hash, Base: first})
-				wantKind(t, err, git.DiskFull)
+				wantKind(t, err, git.CacheFailed)
 				if !strings.Contains(err.Error(), dir) || strings.Contains(err.Error(), "tmp_pack") {
 					t.Errorf("it says %q", err)
 				}
@@ -89,7 +90,7 @@ func TestDiskFullElsewhere(t *testing.T) {
 	m := mirrorOf(t, newStore(t, git.Options{GitPath: program}), serve(t, repo, gitserver.Options{}, nil))
 	os.WriteFile(while, nil, 0o600)
 	// init is stopped as well here, so that there is no kind for it.
-	if err := m.Fetch(t.Context(), anonymous, git.Want{Hash: hash}); err == nil || git.IsKind(err, git.DiskFull) {
+	if err := m.Fetch(t.Context(), anonymous, git.Want{Hash: hash}); err == nil || git.IsKind(err, git.CacheFailed) {
 		t.Errorf("it is %v", err)
 	}
 }

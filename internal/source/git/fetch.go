@@ -76,7 +76,7 @@ func (m *Mirror) changing(ctx context.Context, change func() error) error {
 	if err := m.acquire(ctx); err != nil {
 		return err
 	}
-	err := m.full(change())
+	err := m.disk(change())
 	if ctx.Err() == nil && (IsKind(err, MirrorCorrupt) || IsKind(err, GitFailed)) {
 		err = m.repair(ctx, err, change)
 	}
@@ -98,7 +98,7 @@ func (m *Mirror) repair(ctx context.Context, err error, change func() error) err
 	suspect := IsKind(err, MirrorCorrupt)
 	if m.corrupt.Load() || suspect && !m.sound(ctx) || !suspect && !m.usable(ctx) {
 		m.corrupt.Store(true)
-		if err = m.full(change()); !IsKind(err, MirrorCorrupt) {
+		if err = m.disk(change()); !IsKind(err, MirrorCorrupt) {
 			return err
 		}
 		m.corrupt.Store(false) // it is new: throwing it away again and again helps nobody
