@@ -42,7 +42,7 @@ type Options struct {
 type Limits struct {
 	ListTimeout  time.Duration // of one ls-remote, 30 s
 	FetchTimeout time.Duration // of one fetch, 10 min
-	StallTimeout time.Duration // of an HTTP connection on which nothing comes, 1 min; in whole seconds
+	StallTimeout time.Duration // of a connection on which nothing comes, 1 min; in whole seconds
 	ReadTimeout  time.Duration // of one object, 1 min
 	MaxFile      int64         // bytes of one blob, 32 MiB
 	MaxTree      int64         // bytes of one tree or commit object, 32 MiB
