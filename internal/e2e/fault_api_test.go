@@ -225,8 +225,8 @@ func storms() []storm {
 	}
 }
 
-// TestFaultWatches: watches that break off, that can't go on where they were, and
-// that no longer say a thing. No drift is missed, and nothing is written that
+// TestFaultWatches: watches break off, and can't go on where they were, which the
+// server says in two ways. No drift is missed, and nothing is written that
 // need not be.
 func TestFaultWatches(t *testing.T) {
 	w := newWorld(t)
