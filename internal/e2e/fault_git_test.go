@@ -70,6 +70,7 @@ func TestFaultDiskFull(t *testing.T) {
 	w.repo.Write(map[string]string{"app/c.yaml": configMap("config", "2")})
 	commit = w.push(app, "2")
 	w.says(app, "CacheFailed", w.cache, "is full", "keeps running")
+	w.logged("level=WARN", w.url, "is full")
 	w.ready(w.app("late", "late", ns, from), second)
 	for _, name := range []string{"config", "other"} {
 		w.patch(cmNamed(ns, name), "meddler", `{"data":{"value":"drifted"}}`)

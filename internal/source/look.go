@@ -248,6 +248,9 @@ func (h *Hub) record(f *follow, found finding, at time.Time) {
 	}
 	if s.Revision != f.state.Revision || !sameError(s.Err, f.state.Err) {
 		h.tell(f)
+		if local(s.Err) { // whom it concerns reads the log, and not the App
+			h.log.Warn("a repository cannot be fetched", "url", f.group.key.url, "error", s.Err)
+		}
 	} else if s.Err != nil {
 		s.Err = f.state.Err // so that an unchanged state is the same value
 	}

@@ -116,7 +116,9 @@ func (m *Mirror) usable(ctx context.Context) bool {
 	if !m.opened {
 		return true
 	}
-	return m.store.run(ctx, call{args: []string{"rev-list", "--max-count=1", "--all"}, gitDir: m.dir, timeout: m.store.limits.ListTimeout}) == nil
+	err := m.store.run(ctx, call{args: []string{"rev-list", "--max-count=1", "--all"}, gitDir: m.dir, timeout: m.store.limits.ListTimeout})
+	var f *failure
+	return err == nil || !errors.As(err, &f) || f.timedOut // a slow disk is no broken mirror
 }
 
 // sound checks every object of the mirror. The caller holds the lock.
