@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -143,7 +144,7 @@ func TestFaultMirror(t *testing.T) {
 	}
 
 	before := len(w.lines("a mirror is thrown away"))
-	spoil.begin(w.spoilPacks(func(rw http.ResponseWriter, _ *http.Request, pack []byte) { rw.Write(garble(pack)) }))
+	spoil.begin(w.spoilPacks(func(rw http.ResponseWriter, _ *http.Request, answer []byte) { rw.Write(garblePack(answer)) }))
 	w.repo.Write(map[string]string{"app/c.yaml": configMap("config", "last")})
 	commit = w.push(app, "last")
 	w.says(app, "RepositoryMalformed", "git fsck")
@@ -164,6 +165,29 @@ func garble(b []byte) []byte {
 	return b
 }
 
+// garblePack changes the pack in an answer of git-upload-pack, and leaves the
+// packets whole that it comes in (gitprotocol-common, pkt-line; the pack is what
+// is in side band 1).
+func garblePack(answer []byte) []byte {
+	seen := 0
+	for rest := answer; len(rest) >= 4; {
+		n, err := strconv.ParseUint(string(rest[:4]), 16, 16)
+		if err != nil || int(n) > len(rest) {
+			break
+		}
+		line := rest[4:max(n, 4)]
+		if len(line) > 1 && line[0] == 1 {
+			for i := range line[1:] {
+				if seen++; seen > 12 {
+					line[1+i] ^= 0x55
+				}
+			}
+		}
+		rest = rest[max(n, 4):]
+	}
+	return answer
+}
+
 // eachFile changes files of a mirror, of which there must be some.
 func (w *world) eachFile(mirror, pattern string, change func([]byte) []byte) {
 	w.t.Helper()
@@ -179,9 +203,8 @@ func (w *world) eachFile(mirror, pattern string, change func([]byte) []byte) {
 	}
 }
 
-// spoilPacks has the rest of an answer of the Git server written by send, from
-// where its pack begins.
-func (w *world) spoilPacks(send func(rw http.ResponseWriter, r *http.Request, pack []byte)) func(http.ResponseWriter, *http.Request) bool {
+// spoilPacks has the answers of the Git server that hold a pack written by send.
+func (w *world) spoilPacks(send func(rw http.ResponseWriter, r *http.Request, answer []byte)) func(http.ResponseWriter, *http.Request) bool {
 	server, err := gitserver.New(gitserver.Options{Root: w.repo.Root})
 	must(w.t, err)
 	return func(rw http.ResponseWriter, r *http.Request) bool {
@@ -192,13 +215,11 @@ func (w *world) spoilPacks(send func(rw http.ResponseWriter, r *http.Request, pa
 		server.ServeHTTP(rec, r)
 		rw.Header().Set("Content-Type", rec.Header().Get("Content-Type"))
 		body := rec.Body.Bytes()
-		i := bytes.Index(body, []byte("PACK"))
-		if i < 0 {
+		if !bytes.Contains(body, []byte("packfile\n")) {
 			rw.Write(body)
 			return true
 		}
-		rw.Write(body[:i])
-		send(rw, r, body[i:])
+		send(rw, r, body)
 		return true
 	}
 }
@@ -247,8 +268,8 @@ func TestFaultGitHangs(t *testing.T) {
 
 // hangsInPack is a Git server that sends half of a pack and then nothing more.
 func (w *world) hangsInPack(reached func()) func(http.ResponseWriter, *http.Request) bool {
-	return w.spoilPacks(func(rw http.ResponseWriter, r *http.Request, pack []byte) {
-		rw.Write(pack[:len(pack)/2])
+	return w.spoilPacks(func(rw http.ResponseWriter, r *http.Request, answer []byte) {
+		rw.Write(answer[:(bytes.Index(answer, []byte("packfile\n"))+len(answer))/2])
 		rw.(http.Flusher).Flush()
 		reached()
 		<-r.Context().Done()
