@@ -197,7 +197,8 @@ func (m *Mirror) disk(err error) error {
 				said(line)
 			}
 		}
-	case errors.As(err, &file):
+	case errors.Is(err, fs.ErrNotExist): // the cache was deleted under us
+	case errors.As(err, &file) && file.Op != "fork/exec": // which is git that does not start
 		own(file.Err)
 	case errors.As(err, &files):
 		own(files.Err)

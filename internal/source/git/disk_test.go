@@ -24,8 +24,13 @@ func TestOwnWritesFail(t *testing.T) {
 	if got := m.disk(&fs.PathError{Op: "open", Path: "x", Err: syscall.EACCES}); !IsKind(got, CacheFailed) || !strings.Contains(got.Error(), "permission denied") {
 		t.Errorf("it is %v", got)
 	}
-	refused := &Error{Kind: HostUnreachable, Problem: "no", Err: syscall.ECONNREFUSED}
-	if got := m.disk(refused); got != error(refused) {
-		t.Errorf("it is %v", got)
+	for _, err := range []error{
+		&Error{Kind: HostUnreachable, Problem: "no", Err: syscall.ECONNREFUSED},
+		&fs.PathError{Op: "fork/exec", Path: "/usr/bin/git", Err: syscall.EAGAIN},
+		&fs.PathError{Op: "open", Path: "x", Err: syscall.ENOENT},
+	} {
+		if got := m.disk(err); got != err {
+			t.Errorf("%v is %v", err, got)
+		}
 	}
 }
