@@ -1,7 +1,6 @@
 package e2e
 
 import (
-	"bytes"
 	"fmt"
 	"net/http"
 	"strings"
@@ -12,7 +11,6 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"abide.dev/abide/api/v1alpha1"
-	"abide.dev/abide/internal/cli"
 )
 
 // pin holds an App at a release, as abide rollback does.
@@ -81,15 +79,14 @@ func TestPin(t *testing.T) {
 	}
 }
 
-// command runs abide as a user would, and wants it to end well.
-func (w *world) command(app *v1alpha1.App, args ...string) string {
+// does runs a command about an App, which has to end well.
+func (w *world) does(app *v1alpha1.App, args ...string) string {
 	w.t.Helper()
-	var out, errs bytes.Buffer
-	args = append(append([]string{"abide"}, args...), "-n", app.Namespace, "--kubeconfig", w.kubeconfig)
-	if code := cli.Main(args, cli.Streams{In: strings.NewReader(""), Out: &out, Err: &errs}); code != 0 {
-		w.t.Fatalf("%v ended with %d: %s", args, code, errs.String())
+	said, err := w.command(append(args, "-n", app.Namespace)...)
+	if err != nil {
+		w.t.Fatalf("%v: %v: %s", args, err, said)
 	}
-	return out.String()
+	return said
 }
 
 // TestRollbackCommands: what a person does at night and in the morning. The App is
@@ -127,13 +124,13 @@ func TestRollbackCommands(t *testing.T) {
 	}
 
 	down.Store(true)
-	w.command(app, "rollback", app.Name, "--reason", "the shop is empty", "--wait", "--timeout", "60s")
+	w.does(app, "rollback", app.Name, "--reason", "the shop is empty", "--wait", "--timeout", "60s")
 	w.has(ns, "a", "good")
 	if p := w.get(app).Status.Pinned; p == nil || p.To != 2 || p.By != controllerUser {
 		t.Errorf("it is held at %+v", p)
 	}
 	down.Store(false)
-	said := w.command(app, "rollback", app.Name, "--git", "--reason", "the shop is empty")
+	said := w.does(app, "rollback", app.Name, "--git", "--reason", "the shop is empty")
 	if !strings.Contains(said, "app is as it was at release 2 of App app") {
 		t.Errorf("it says %q", said)
 	}
@@ -148,7 +145,7 @@ func TestRollbackCommands(t *testing.T) {
 	w.says(app, "Pinned", "by abide itself")
 	w.has(ns, "a", "good")
 	before := len(w.releases(app))
-	w.command(app, "unpin", app.Name)
+	w.does(app, "unpin", app.Name)
 	eventually(t, "what was skipped is tried again", func() error {
 		for _, r := range w.releases(app)[before:] {
 			if r.RollbackTo == 0 {
