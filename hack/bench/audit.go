@@ -19,6 +19,7 @@ type request struct {
 	verb     string
 	group    string
 	resource string // with its subresource
+	own      bool   // what abide keeps of releases and of its audit log, in kinds of Kubernetes
 	dryRun   bool
 	code     int
 	at       time.Time // when it was answered; for a watch, when it began
@@ -65,7 +66,7 @@ func (a *auditLog) add(line []byte) error {
 	var e struct {
 		Stage, Verb, RequestURI string
 		User                    struct{ Username string }
-		ObjectRef               struct{ Resource, Subresource, APIGroup string }
+		ObjectRef               struct{ Resource, Subresource, APIGroup, Name string }
 		ResponseStatus          struct{ Code int }
 		StageTimestamp          time.Time
 	}
@@ -82,6 +83,7 @@ func (a *auditLog) add(line []byte) error {
 	}
 	r := request{
 		verb: e.Verb, group: e.ObjectRef.APIGroup, resource: e.ObjectRef.Resource,
+		own:    strings.HasPrefix(e.ObjectRef.Name, "abide-manifests-") || e.ObjectRef.Name == "abide-release-key" || e.ObjectRef.Name == "abide-audit-head",
 		dryRun: strings.Contains(e.RequestURI, "dryRun="), code: e.ResponseStatus.Code, at: e.StageTimestamp,
 	}
 	if r.resource == "" {
@@ -103,7 +105,7 @@ func (r request) about() about {
 	switch {
 	case r.group == v1alpha1.Group && strings.HasPrefix(r.resource, repositories.Resource):
 		return aboutRepository
-	case r.group == v1alpha1.Group, r.resource == "events":
+	case r.group == v1alpha1.Group, r.resource == "events", r.own:
 		return aboutApp
 	}
 	return aboutObject

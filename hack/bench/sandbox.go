@@ -103,7 +103,7 @@ func newController(ctx context.Context, o options, dir string, s *sandbox) (*con
 	}
 	c := &controller{
 		log: filepath.Join(dir, "controller.log"), program: filepath.Join(o.bin, "abide"),
-		args: []string{"controller", "--kubeconfig", kubeconfig, "--cache-dir", filepath.Join(dir, "cache"),
+		args: []string{"controller", "--kubeconfig", kubeconfig, "--cache-dir", filepath.Join(dir, "cache"), "--audit-log", filepath.Join(dir, "audit.jsonl"),
 			"--allow-addresses", "127.0.0.0/8,::1"}, // the repository is served from here
 	}
 	if o.profiles != "" {

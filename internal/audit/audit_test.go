@@ -277,6 +277,46 @@ func TestTwoWriters(t *testing.T) {
 	}
 }
 
+// TestHeadFollows: lines are written at once, and the head moves once for all that
+// come within a time; a file that was moved away is known to its end before a new one
+// begins.
+func TestHeadFollows(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "audit.jsonl")
+	h := &heads{}
+	l := New(Options{Path: path, Heads: h, Now: time.Now, Writer: "w", Log: slog.New(slog.DiscardHandler), HeadEvery: time.Hour})
+	ctx, stop := context.WithCancel(t.Context())
+	done := make(chan error)
+	go func() { done <- l.Run(ctx) }()
+	written := func(file string, n int) {
+		t.Helper()
+		for {
+			b, _ := os.ReadFile(file)
+			if bytes.Count(b, []byte("\n")) == n {
+				return
+			}
+			time.Sleep(time.Millisecond)
+		}
+	}
+	for i := range 5 {
+		l.Append(some(1)...)
+		written(path, i+1)
+	}
+	if now, _ := h.Head(t.Context()); now.Seq != 0 {
+		t.Errorf("the head has moved at once, to %d", now.Seq)
+	}
+	if err := os.Rename(path, path+".1"); err != nil {
+		t.Fatal(err)
+	}
+	l.Append(some(1)...)
+	written(path, 2) // it says that it goes on
+	if now, _ := h.Head(t.Context()); now.Seq != 5 {
+		t.Errorf("the head is at %d when the file is left", now.Seq)
+	}
+	stop()
+	<-done
+	whole(t, "in the end", read(t, path+".1")+read(t, path), h, 7)
+}
+
 // late is a head whose last move, by an abide that was killed since, comes late.
 type late struct {
 	*heads
@@ -334,6 +374,99 @@ func TestTrouble(t *testing.T) {
 	whole(t, "an API server that is down", read(t, path), h, MaxBehind+4)
 }
 
+// TestHeadRemoved: a chain is never begun anew, whatever became of its head.
+func TestHeadRemoved(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "audit.jsonl")
+	h := &heads{}
+	session(t, path, h, func(l *Log) { l.Append(some(4)...) })
+	lines := strings.SplitAfter(read(t, path), "\n")
+	if err := os.WriteFile(path, []byte(strings.Join(lines[2:], "")), 0o600); err != nil { // as after a rotation
+		t.Fatal(err)
+	}
+	h.head = Head{}
+	if said := session(t, path, h, func(l *Log) { l.Append(some(1)...) }); !strings.Contains(said, "without its head") {
+		t.Errorf("that the head is gone is not said: %s", said)
+	}
+	whole(t, "without the head", lines[0]+lines[1]+read(t, path), h, 6)
+}
+
+// TestLongLine: what somebody put into a file does not have anything else cut off.
+func TestLongLine(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "audit.jsonl")
+	h := &heads{}
+	session(t, path, h, func(l *Log) { l.Append(some(2)...) })
+	long := strings.Repeat("x", 2*maxLine)
+	text := long + "\n" + read(t, path)
+	if err := os.WriteFile(path, []byte(text+`{"seq":3,"ti`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	session(t, path, h, func(l *Log) { l.Append(some(1)...) })
+	if got := read(t, path); !strings.HasPrefix(got, text) {
+		t.Errorf("of %d bytes %d are left", len(text), len(got))
+	}
+}
+
+// TestFewHeads: of many changes each has its line, and not its own write of the head.
+func TestFewHeads(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "audit.jsonl") // before the bubble: it is no part of it
+	synctest.Test(t, func(t *testing.T) {
+		h := &counted{}
+		l := New(Options{Path: path, Heads: h, Now: time.Now, Writer: "w", Log: slog.New(slog.DiscardHandler), HeadEvery: 100 * time.Millisecond})
+		ctx, stop := context.WithCancel(t.Context())
+		done := make(chan error)
+		go func() { done <- l.Run(ctx) }()
+		var wg sync.WaitGroup
+		for range 10 {
+			wg.Go(func() {
+				for range 1000 {
+					l.Append(some(1)...)
+					time.Sleep(time.Millisecond)
+				}
+			})
+		}
+		wg.Wait()
+		stop()
+		<-done
+		whole(t, "ten thousand changes", read(t, path), &h.heads, 10_000)
+		if h.moves > 40 { // ten times a second, and once for each thousand
+			t.Errorf("in a second the head was moved %d times", h.moves)
+		}
+	})
+}
+
+// TestUnknown: what the cluster does not take is not kept in memory without end.
+func TestUnknown(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "audit.jsonl")
+	l := New(Options{Path: path, Heads: &heads{}, Now: time.Now, Log: slog.New(slog.DiscardHandler)})
+	var c *chain
+	if err := l.open(t.Context(), &c); err != nil {
+		t.Fatal(err)
+	}
+	defer l.close(&c)
+	for range 2 {
+		if err := l.write(c, some(MaxBehind), 0); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if len(c.unknown) != MaxBehind || c.dropped != MaxBehind {
+		t.Errorf("%d are kept, %d are not", len(c.unknown), c.dropped)
+	}
+	if err := l.takeBack(c); err != nil || l.lost != MaxBehind || len(l.behind) != MaxBehind {
+		t.Errorf("%v: %d are lost, %d to be written", err, l.lost, len(l.behind))
+	}
+}
+
+// counted counts how often a head is moved.
+type counted struct {
+	heads
+	moves int
+}
+
+func (c *counted) Move(ctx context.Context, old, next Head) error {
+	c.moves++
+	return c.heads.Move(ctx, old, next)
+}
+
 // TestQuiet: a log that nothing is appended to sends nothing.
 func TestQuiet(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -347,16 +480,17 @@ func TestQuiet(t *testing.T) {
 
 // TestConfigMap: a head is kept, and moved only from where it was.
 func TestConfigMap(t *testing.T) {
-	c := ConfigMap{Client: fake.NewClientset(), Namespace: "abide-system"}
+	clients := fake.NewClientset()
+	c, b := &ConfigMap{Client: clients, Namespace: "abide-system"}, &ConfigMap{Client: clients, Namespace: "abide-system"}
 	one, two := Head{1, strings.Repeat("a", 64)}, Head{2, strings.Repeat("b", 64)}
 	if h, err := c.Head(t.Context()); err != nil || h != (Head{}) {
 		t.Fatalf("%v, %v", h, err)
 	}
-	if err := errors.Join(c.Move(t.Context(), Head{}, one), c.Move(t.Context(), one, two)); err != nil {
+	if err := errors.Join(c.Move(t.Context(), Head{}, one), b.Move(t.Context(), one, two)); err != nil {
 		t.Fatal(err)
 	}
 	var other *OtherWriterError
-	if err := c.Move(t.Context(), one, Head{3, two.Hash}); !errors.As(err, &other) || other.Now != two {
+	if err := b.Move(t.Context(), one, Head{3, two.Hash}); !errors.As(err, &other) || other.Now != two {
 		t.Errorf("%v", err)
 	}
 	if h, err := c.Head(t.Context()); err != nil || h != two {

@@ -11,9 +11,10 @@
 //
 // That hash, with its seq, is the head. It is kept in the ConfigMap
 // abide-audit-head of abide's own namespace, so that a tail that was cut is seen
-// too. Lines are first written, and synced to disk, and then the head: for a
-// moment, and after a crash for as long as abide is down, lines may be newer than
-// the head. They count if the chain leads to them from the line of the head.
+// too. Lines are written and synced to disk at once, and the head follows within
+// [Options.HeadEvery], and before a file is left: until then, and after a crash for
+// as long as abide is down, lines may be newer than the head. They count if the
+// chain leads to them from the line of the head.
 //
 // # Life of a chain
 //

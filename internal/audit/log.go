@@ -48,6 +48,9 @@ type Options struct {
 	// Writer names this process in the lines.
 	Writer string
 	Log    *slog.Logger
+	// HeadEvery is how long lines may be newer than the head; for a moment only, if
+	// it is zero.
+	HeadEvery time.Duration
 	// Retry is how long to wait after something went wrong; a second if zero.
 	Retry time.Duration
 }
@@ -101,37 +104,51 @@ type chain struct {
 	// of. The file was settled bytes long before them, and is written up to end.
 	unknown      []Entry
 	settled, end int64
+	// dropped are how many of them are not in memory any more.
+	dropped int64
 }
 
 // Run writes until ctx ends, and then what is left.
 func (l *Log) Run(ctx context.Context) error {
 	var c *chain
 	defer func() {
-		if c != nil && c.file != nil {
-			c.file.Close()
+		if c != nil {
+			l.close(&c)
 		}
 	}()
+	var due <-chan time.Time // when the head has to be moved
 	for {
+		all := false
 		select {
 		case <-ctx.Done():
 			last, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 			defer cancel()
-			if err := l.work(last, &c); err != nil {
+			if err := l.work(last, &c, true); err != nil {
 				l.o.Log.Error("entries of the audit log are lost, since abide ends and they can't be written", "error", err)
 			}
 			return nil
+		case <-due:
+			due, all = nil, true
 		case <-l.signal:
 		}
-		for {
-			err := l.work(ctx, &c)
-			if err == nil || ctx.Err() != nil {
-				break
-			}
-			l.o.Log.Error("the audit log can't be written; what is to be written is kept, and tried again", "entries", l.length(), "file", l.o.Path, "error", err)
-			select {
-			case <-ctx.Done():
-			case <-time.After(l.o.Retry):
-			}
+		l.persist(ctx, &c, all)
+		if due == nil && c != nil && c.head != c.known {
+			due = time.After(l.o.HeadEvery)
+		}
+	}
+}
+
+// persist works until that succeeds, or ctx ends.
+func (l *Log) persist(ctx context.Context, c **chain, all bool) {
+	for {
+		err := l.work(ctx, c, all)
+		if err == nil || ctx.Err() != nil {
+			return
+		}
+		l.o.Log.Error("the audit log can't be written; what is to be written is kept, and tried again", "entries", l.length(), "file", l.o.Path, "error", err)
+		select {
+		case <-ctx.Done():
+		case <-time.After(l.o.Retry):
 		}
 	}
 }
@@ -142,14 +159,21 @@ func (l *Log) length() int {
 	return len(l.behind)
 }
 
-// work writes all that is to be written.
-func (l *Log) work(ctx context.Context, c **chain) error {
+// work writes all that is to be written, and with all moves the head to its end.
+func (l *Log) work(ctx context.Context, c **chain, all bool) error {
 	for {
 		batch, lost := l.next()
-		if len(batch) == 0 && lost == 0 && (*c == nil || (*c).head == (*c).known) {
+		behind := *c != nil && (*c).head != (*c).known
+		switch {
+		case len(batch) == 0 && lost == 0 && !(behind && (all || l.o.HeadEvery == 0)):
 			return nil
-		}
-		if *c == nil || l.moved(*c) {
+		case behind && (len(batch) == 0 && lost == 0 || len((*c).unknown) >= maxBatch || l.moved(*c)):
+			// Before a file is left, the cluster has to know of its end.
+			if err := l.moveHead(ctx, c); err != nil {
+				return err
+			}
+			continue
+		case *c == nil || l.moved(*c):
 			if err := l.open(ctx, c); err != nil {
 				return err
 			}
@@ -159,20 +183,25 @@ func (l *Log) work(ctx context.Context, c **chain) error {
 			return err
 		}
 		l.done(len(batch), lost)
-		err := l.o.Heads.Move(ctx, (*c).known, (*c).head)
-		if other := (*OtherWriterError)(nil); errors.As(err, &other) {
-			l.o.Log.Warn("the audit log goes on from what another abide has written", "error", err)
-			if err := l.takeBack(*c); err != nil {
-				return err
-			}
-			l.close(c)
-			continue
-		}
-		if err != nil {
-			return fmt.Errorf("storing the head of the audit log: %w", err)
-		}
-		(*c).known, (*c).unknown, (*c).settled = (*c).head, nil, (*c).end
 	}
+}
+
+// moveHead tells the cluster of the end of the chain.
+func (l *Log) moveHead(ctx context.Context, c **chain) error {
+	err := l.o.Heads.Move(ctx, (*c).known, (*c).head)
+	if other := (*OtherWriterError)(nil); errors.As(err, &other) {
+		l.o.Log.Warn("the audit log goes on from what another abide has written", "error", err)
+		err := l.takeBack(*c)
+		if err == nil {
+			l.close(c)
+		}
+		return err
+	}
+	if err != nil {
+		return fmt.Errorf("storing the head of the audit log: %w", err)
+	}
+	(*c).known, (*c).unknown, (*c).dropped, (*c).settled = (*c).head, nil, 0, (*c).end
+	return nil
 }
 
 // next is what to write, which stays where it is until it is written.
@@ -202,7 +231,8 @@ func (l *Log) takeBack(c *chain) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.behind = append(c.unknown, l.behind...)
-	c.unknown = nil
+	l.lost += c.dropped
+	c.unknown, c.dropped = nil, 0
 	return nil
 }
 
@@ -267,6 +297,10 @@ func (l *Log) write(c *chain, batch []Entry, lost int64) error {
 			c.unknown = append(c.unknown, e)
 		}
 	}
+	if more := len(c.unknown) - MaxBehind; more > 0 { // the head can't be stored for very long
+		c.unknown = append([]Entry(nil), c.unknown[more:]...)
+		c.dropped += int64(more)
+	}
 	return nil
 }
 
@@ -326,6 +360,13 @@ func (l *Log) openFile(c *chain) (resumed *Entry, err error) {
 		return nil, nil
 	}
 	e := Entry{Kind: KindResumed}
+	if c.known.Seq == 0 && found.last.Seq > 0 {
+		// A chain is never begun anew.
+		c.head = found.last
+		e.Message = "the head in the cluster is gone, so that a tail that was cut can't be told"
+		l.o.Log.Error("the audit log goes on without its head, which somebody has removed from the cluster: compare it with a copy", "file", l.o.Path, "entry", found.last.Seq)
+		return &e, nil
+	}
 	switch last := found.last.Seq; {
 	case found.lines == 0:
 		e.Message = fmt.Sprintf("in a new file; the entries up to %d are in another one", c.known.Seq)
@@ -355,9 +396,9 @@ func scan(f *os.File, head Head) (found, error) {
 	var at int64
 	reached := head.Seq == 0
 	for {
-		line, err := readLine(b)
+		line, n, err := measured(b)
 		if errors.Is(err, io.EOF) {
-			if len(line) > 0 {
+			if n > 0 {
 				if err := f.Truncate(at); err != nil {
 					return out, err
 				}
@@ -365,10 +406,10 @@ func scan(f *os.File, head Head) (found, error) {
 			out.follows = reached && out.lines > 0
 			return out, nil
 		}
-		if err != nil && !errors.Is(err, errLongLine) {
+		if err != nil {
 			return out, err
 		}
-		at += int64(len(line))
+		at += n
 		out.lines++
 		text := bytes.TrimSuffix(line, []byte("\n"))
 		var e Entry

@@ -108,7 +108,7 @@ func (o *auditOptions) head(ctx context.Context, s Streams) (audit.Head, error) 
 	if err != nil {
 		return audit.Head{}, err
 	}
-	h, err := audit.ConfigMap{Client: kube, Namespace: o.abideNamespace}.Head(ctx)
+	h, err := (&audit.ConfigMap{Client: kube, Namespace: o.abideNamespace}).Head(ctx)
 	if err == nil && h.Seq == 0 {
 		err = fmt.Errorf("there is none in namespace %s: the controller there has not written an audit log, or --abide-namespace is another", o.abideNamespace)
 	}

@@ -79,12 +79,12 @@ func TestPin(t *testing.T) {
 	}
 }
 
-// does runs a command about an App, which has to end well.
+// does runs a command about an App as a user would, and wants it to end well.
 func (w *world) does(app *v1alpha1.App, args ...string) string {
 	w.t.Helper()
 	said, err := w.command(append(args, "-n", app.Namespace)...)
 	if err != nil {
-		w.t.Fatalf("%v: %v: %s", args, err, said)
+		w.t.Fatalf("abide %v: %v: %s", args, err, said)
 	}
 	return said
 }

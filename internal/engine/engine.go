@@ -303,8 +303,8 @@ func wire(ctx context.Context, o Options, mgr manager.Manager, at stores, kube *
 	apps.Events, apps.Now, apps.Log, apps.Observed = recorder, time.Now, o.Log, o.Outcome
 	if o.AuditLog != "" {
 		log := audit.New(audit.Options{
-			Path: o.AuditLog, Stdout: o.Stdout, Heads: audit.ConfigMap{Client: clientset, Namespace: o.Namespace},
-			Now: time.Now, Writer: audit.Writer(), Log: o.Log,
+			Path: o.AuditLog, Stdout: o.Stdout, Heads: &audit.ConfigMap{Client: clientset, Namespace: o.Namespace},
+			Now: time.Now, Writer: audit.Writer(), Log: o.Log, HeadEvery: headEvery,
 		})
 		apps.Audit = (&audit.Recorder{Log: log}).Record
 		if err := mgr.Add(beyondRuns(log.Run, at.atEnd)); err != nil {
@@ -367,6 +367,10 @@ func newValues(kube *cluster.Cluster, own string, waker *controller.Waker) *acce
 
 // identityFresh is how long an identity that was seen is taken to exist.
 const identityFresh = time.Minute
+
+// headEvery is how long lines of the audit log may be newer than their head in the
+// cluster: a storm of changes costs one write in that time.
+const headEvery = 2 * time.Second
 
 // sweepEvery is how often releases of Apps that are gone are looked for.
 const sweepEvery = time.Hour

@@ -14,8 +14,10 @@ import (
 	"abide.dev/abide/api/v1alpha1"
 	"abide.dev/abide/internal/apply"
 	"abide.dev/abide/internal/desired"
+	"abide.dev/abide/internal/health"
 	"abide.dev/abide/internal/object"
 	"abide.dev/abide/internal/plan"
+	"abide.dev/abide/internal/release"
 )
 
 // hook is what runs once.
@@ -123,12 +125,10 @@ func (r *run) runGroup(ctx context.Context, p object.Phase, hooks []hook) bool {
 	switch {
 	case waits != "":
 		return r.await(ReasonHook, "%s", waits)
-	case failed != "":
-		r.clearHooks(ctx, p, hooks)
-		return p == object.SyncFail || r.failed(ctx, failed)
+	case !r.clearHooks(ctx, p, hooks):
+		return false
 	}
-	r.clearHooks(ctx, p, hooks)
-	return true
+	return failed == "" || p == object.SyncFail || r.failed(ctx, failed)
 }
 
 // runKey is the object that a hook runs as.
@@ -154,6 +154,9 @@ func (r *run) hookRun(p object.Phase, k object.Key) *v1alpha1.HookRun {
 func (r *run) startHooks(ctx context.Context, p object.Phase, hooks []hook) bool {
 	if r.superseded(ctx) {
 		return r.pass(ReasonSuperseded, "a newer commit has arrived")
+	}
+	if n := len(r.release.Hooks) + len(hooks); n > release.MaxHooks {
+		return r.fail(ReasonInvalidObject, fmt.Errorf("a release runs at most %d hooks, and this one would run %d: take some out of Git", release.MaxHooks, n))
 	}
 	now := metav1.NewMicroTime(r.Now())
 	for i := range hooks {
@@ -238,31 +241,57 @@ func (r *run) createRuns(ctx, asking context.Context, items []apply.Item, runs m
 	if err := r.writeAhead(ctx, dry); err != nil {
 		return r.fail(ReasonRecordFailed, err)
 	}
-	return r.check(r.carryOut(asking, items), runs, "the server refuses") && r.flush(ctx)
+	results := r.carryOut(asking, items)
+	for i := range results {
+		if results[i].Err == nil {
+			r.mem.started[object.KeyOf(results[i].Object)] = r.release.Number
+		}
+	}
+	if !r.check(results, runs, "the server refuses") {
+		r.flushLate(ctx)
+		return false
+	}
+	return r.flush(ctx)
 }
 
 // lookAtHook finds out how a hook that was started is doing. It returns false if
 // the run has ended.
 func (r *run) lookAtHook(ctx context.Context, p object.Phase, k *hook, h *v1alpha1.HookRun) bool {
 	key := r.runKey(p, k.Key)
-	rec, seen := r.Tracker.Get(key)
-	entry := r.inventory[key]
-	switch {
-	case seen && rec.Owner == r.id && rec.Health == v1alpha1.HealthHealthy:
-		r.endHook(h, v1alpha1.OutcomeSucceeded, "")
-	case seen && rec.Owner == r.id && rec.Health == v1alpha1.HealthDegraded && !rec.Deleting:
-		r.endHook(h, v1alpha1.OutcomeFailed, rec.Message)
-	case p == object.SyncFail && h.StartedAt != nil && r.Now().Sub(h.StartedAt.Time) > r.timeout():
-		r.endHook(h, v1alpha1.OutcomeFailed, "it was not done within "+r.timeout().String())
-	case seen && rec.Owner == r.id:
-		h.Message = rec.Message
-	case entry == nil || entry.UID == "":
+	overdue := p == object.SyncFail && h.StartedAt != nil && r.Now().Sub(h.StartedAt.Time) > r.timeout()
+	if !overdue && !r.wasCreated(key, k) {
 		// Its record was written, and abide ended before it was created.
-		return r.createHooks(ctx, p, []hook{*k})
+		if !r.createHooks(ctx, p, []hook{*k}) {
+			return false
+		}
+	}
+	rec, seen := r.Tracker.Get(key)
+	mine := seen && rec.Owner == r.id
+	switch {
+	case mine && rec.Health == v1alpha1.HealthHealthy:
+		r.endHook(h, v1alpha1.OutcomeSucceeded, "")
+	case mine && rec.Health == v1alpha1.HealthDegraded && !rec.Deleting:
+		r.endHook(h, v1alpha1.OutcomeFailed, rec.Message)
+	case overdue:
+		r.endHook(h, v1alpha1.OutcomeFailed, "it was not done within "+r.timeout().String())
+	case mine:
+		h.Message = rec.Message
 	default:
 		r.endHook(h, v1alpha1.OutcomeFailed, "what it ran as was removed before it was seen to end; it is not run twice by itself: abide sync "+r.id.Name+" -n "+r.id.Namespace+" runs it again")
 	}
 	return true
+}
+
+// wasCreated tells whether what a hook runs as in the present release has been
+// created. What keeps its name may be there from the release before.
+func (r *run) wasCreated(key object.Key, k *hook) bool {
+	rec, seen := r.Tracker.Get(key)
+	seen = seen && rec.Owner == r.id
+	entry := r.inventory[key]
+	if key == k.Key && r.mem.started[key] != r.release.Number {
+		return entry != nil && entry.Hash == k.Hash && (!seen || entry.Fingerprint == rec.Fingerprint)
+	}
+	return seen || entry != nil && entry.UID != ""
 }
 
 func (r *run) endHook(h *v1alpha1.HookRun, o v1alpha1.Outcome, message string) {
@@ -272,8 +301,9 @@ func (r *run) endHook(h *v1alpha1.HookRun, o v1alpha1.Outcome, message string) {
 }
 
 // clearHooks removes what hooks of a phase that is over ran as, where they ask
-// for that. What is slow to go is seen to before the next release.
-func (r *run) clearHooks(ctx context.Context, p object.Phase, hooks []hook) {
+// for that, once it is on record how they ended: else a kill would have them run
+// again. What is slow to go is seen to before the next release.
+func (r *run) clearHooks(ctx context.Context, p object.Phase, hooks []hook) bool {
 	var keys []object.Key
 	for i := range hooks {
 		h, run := hooks[i].Rules.Hook, r.hookRun(p, hooks[i].Key)
@@ -283,8 +313,11 @@ func (r *run) clearHooks(ctx context.Context, p object.Phase, hooks []hook) {
 			}
 		}
 	}
-	if len(keys) == 0 || !r.identity(ctx) {
-		return
+	if len(keys) == 0 {
+		return true
+	}
+	if !r.record(ctx) || !r.identity(ctx) {
+		return false
 	}
 	var targets []apply.Target
 	for _, k := range keys {
@@ -299,6 +332,7 @@ func (r *run) clearHooks(ctx context.Context, p object.Phase, hooks []hook) {
 		}
 	}
 	r.flushLate(ctx)
+	return true
 }
 
 // isRun tells of an entry of the inventory whether it is what a hook ran as.
@@ -340,10 +374,12 @@ func (r *run) discard(ctx context.Context) bool {
 		if !isRun(e) || mine[k] {
 			continue
 		}
-		if rec, ok := r.Tracker.Get(k); ok && slices.Contains(e.Flags, v1alpha1.FlagFinish) && rec.Health == v1alpha1.HealthProgressing && !rec.Deleting {
-			if rel := r.superseding(ctx); rel != nil && r.timeLeft(rel) > 0 {
-				r.again(r.timeLeft(rel))
-				return r.await(ReasonHook, "%s of release %d is let finish before anything newer begins: %s", k, rel.Number, cmp.Or(rec.Message, "it runs"))
+		if slices.Contains(e.Flags, v1alpha1.FlagFinish) {
+			if runs, message := r.stillRuns(ctx, k); runs {
+				if rel := r.superseding(ctx); rel != nil && r.timeLeft(rel) > 0 {
+					r.again(r.timeLeft(rel))
+					return r.await(ReasonHook, "%s of release %d is let finish before anything newer begins: %s", k, rel.Number, cmp.Or(message, "it runs"))
+				}
 			}
 		}
 		keys = append(keys, k)
@@ -373,6 +409,25 @@ func (r *run) removeRuns(ctx context.Context, keys []object.Key) bool {
 		return false
 	}
 	return r.flush(ctx)
+}
+
+// stillRuns tells whether what a hook ran as has not ended, and what it is doing.
+// One that was created a moment ago may not have been seen yet.
+func (r *run) stillRuns(ctx context.Context, k object.Key) (runs bool, message string) {
+	if rec, ok := r.Tracker.Get(k); ok {
+		return rec.Owner == r.id && !rec.Deleting && rec.Health == v1alpha1.HealthProgressing, rec.Message
+	}
+	t, known := r.target(k)
+	if !known || !r.identity(ctx) {
+		return false, ""
+	}
+	live, err := r.client.Get(ctx, t.Kind, k.Namespace, k.Name)
+	if err != nil {
+		return false, ""
+	}
+	owner, ok := object.Owner(live)
+	is, message := health.Of(live)
+	return ok && owner == r.id && live.GetDeletionTimestamp() == nil && is == v1alpha1.HealthProgressing, message
 }
 
 // superseding is the release whose hooks may be let finish, also after a restart:
@@ -413,8 +468,9 @@ func phasesOf(h *object.Hook) []object.Phase {
 	return out
 }
 
-// stopHooks ends the hooks that still run of a release that is out of time.
-func (r *run) stopHooks(ctx context.Context) {
+// stopHooks ends the hooks that still run of a release that is out of time, once
+// that is on record.
+func (r *run) stopHooks(ctx context.Context) bool {
 	var targets []apply.Target
 	for _, h := range r.desired.hooks {
 		for _, p := range phasesOf(h.Rules.Hook) {
@@ -431,9 +487,14 @@ func (r *run) stopHooks(ctx context.Context) {
 			}
 		}
 	}
-	if len(targets) > 0 && r.identity(ctx) {
-		r.Executor.Delete(ctx, r.client, r.id, targets) // what is slow to go is seen to before the next release
+	if len(targets) == 0 {
+		return true
 	}
+	if !r.record(ctx) || !r.identity(ctx) {
+		return false
+	}
+	r.Executor.Delete(ctx, r.client, r.id, targets) // what is slow to go is seen to before the next release
+	return true
 }
 
 func sortedKeys(m map[object.Key]*v1alpha1.InventoryEntry) []object.Key {
