@@ -219,7 +219,8 @@ func (g *userGit) push(ctx context.Context, app *v1alpha1.App, to *v1alpha1.Rele
 	return nil
 }
 
-// outside are the folders, a few of them, of files that are not in one folder.
+// outside are the folders, a few of them, of files that are not in one folder; of
+// files at the top, their names.
 func outside(folder string, files []string) []string {
 	if folder == "." {
 		return nil
@@ -230,7 +231,11 @@ func outside(folder string, files []string) []string {
 		if f == "" || f == folder || strings.HasPrefix(f, folder+"/") {
 			continue
 		}
-		if dir := path.Dir(f); !slices.Contains(out, dir) && len(out) < most {
+		dir := path.Dir(f)
+		if dir == "." {
+			dir = f
+		}
+		if !slices.Contains(out, dir) && len(out) < most {
 			out = append(out, dir)
 		}
 	}

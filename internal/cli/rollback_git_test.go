@@ -192,15 +192,15 @@ func TestRevertHostileRecord(t *testing.T) {
 func TestRevertTreeWithGit(t *testing.T) {
 	r := newReverting(t, one, two)
 	blob := r.repo.Git("rev-parse", "main:web/a.yaml")
-	tree := func(mode, kind, hash, name string) string {
-		entry := filepath.Join(t.TempDir(), "entry")
-		if err := os.WriteFile(entry, []byte(mode+" "+kind+" "+hash+"\t"+name+"\n"), 0o600); err != nil {
+	tree := func(entries ...string) string {
+		list := filepath.Join(t.TempDir(), "entries")
+		if err := os.WriteFile(list, []byte(strings.Join(entries, "\n")+"\n"), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		return r.repo.Git("-c", "alias.entry=!git mktree <"+entry, "entry")
+		return r.repo.Git("-c", "alias.entries=!git mktree <"+list, "entries")
 	}
-	hook := tree("100755", "blob", blob, "post-index-change")
-	evil := tree("40000", "tree", tree("40000", "tree", tree("40000", "tree", hook, "hooks"), ".git"), "web")
+	hooks := tree("040000 tree " + tree("100755 blob "+blob+"\tpost-index-change") + "\thooks")
+	evil := tree("040000 tree " + tree("040000 tree "+hooks+"\t.git", "100644 blob "+blob+"\tb.yaml") + "\tweb")
 	r.releases[1].Source.Commit = r.repo.Git("commit-tree", "-m", "evil", evil)
 	r.repo.Git("update-ref", "refs/heads/evil", r.releases[1].Source.Commit)
 	r.repo.Git("config", "uploadpack.allowAnySHA1InWant", "true")
@@ -232,10 +232,10 @@ func TestRevertLeavesOwnRepository(t *testing.T) {
 
 // TestRevertOfSettings: no setting of the user's git changes what is done.
 func TestRevertOfSettings(t *testing.T) {
-	r := newReverting(t, map[string]string{"web/a.yaml": "one", "old/b.yaml": "the same"}, map[string]string{"web/a.yaml": "two", "new/b.yaml": "the same"})
+	r := newReverting(t, map[string]string{"web/a.yaml": "one", "old/b.yaml": "the same"}, map[string]string{"web/a.yaml": "two", "new/b.yaml": "the same", "README": "two"})
 	r.configure("[clone]\n\tdefaultRemoteName = upstream\n[log]\n\tfollow = true\n\tshowSignature = true\n[color]\n\tui = always\n[diff]\n\trenames = copies\n\tnoprefix = true\n[push]\n\tfollowTags = true\n\tdefault = nothing\n")
 	out := r.back("main", "web/a.yaml", "one", rollbackOptions{})
-	if !strings.Contains(out, "stay as they are: new, old\n") {
+	if !strings.Contains(out, "stay as they are: README, new, old\n") {
 		t.Errorf("a renamed file has changed in both places: %s", out)
 	}
 	if m := r.repo.Git("log", "-1", "--format=%B", "main"); strings.Contains(m, "\x1b") || !strings.Contains(m, " two\n") {
