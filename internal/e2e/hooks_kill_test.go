@@ -91,6 +91,33 @@ func TestKillAfterLastHook(t *testing.T) {
 	}
 }
 
+// TestKillBeforeDeletion: what an App owns stays until the hook that comes before its
+// deletion has run, over restarts.
+func TestKillBeforeDeletion(t *testing.T) {
+	w := newWorld(t)
+	ns := w.sandbox.Namespace(t)
+	w.repo.Write(map[string]string{"app/config.yaml": configMap("config", "1"), "app/before.yaml": job("before", hookAt("pre-delete"), hangs)})
+	commit := w.repo.Commit("one")
+	w.run()
+	app := w.ready(w.app("app", "app", ns), commit)
+	w.outcome(app, 1, v1alpha1.OutcomeSucceeded)
+	w.delete(app)
+	name := w.running(ns, "before-2-")
+	w.says(app, "WaitingForHook", name)
+	w.outcome(app, 2, v1alpha1.OutcomeRunning)
+	for _, other := range []string{"x", "y"} { // something to wait for
+		w.abide.kill()
+		w.run()
+		w.repo.Write(map[string]string{other + "/a.yaml": configMap(other, "1")})
+		w.repo.Commit(other)
+		w.ready(w.app(other, other, ns), "")
+		w.says(app, "WaitingForHook", name)
+		if w.find(ns, "config") == nil || !slices.Contains(w.jobs(ns), name) {
+			t.Fatalf("a restart has let it go: the Jobs are %v", w.jobs(ns))
+		}
+	}
+}
+
 // TestHookVanishes: what a hook ran as may be removed by others while abide is
 // down: it is not run again by itself.
 func TestHookVanishes(t *testing.T) {

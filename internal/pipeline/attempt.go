@@ -3,6 +3,7 @@ package pipeline
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -12,6 +13,7 @@ import (
 	"abide.dev/abide/api/v1alpha1"
 	"abide.dev/abide/internal/object"
 	"abide.dev/abide/internal/plan"
+	"abide.dev/abide/internal/release"
 )
 
 // defaultTimeout is how long a release that is bounded may take.
@@ -28,9 +30,13 @@ func (r *run) yield(ctx context.Context) bool {
 	if r.orphaning != "" || last == nil || last.Outcome != v1alpha1.OutcomeRunning || r.continues(last) {
 		return true
 	}
-	r.mem.superseded = last
+	if len(last.Hooks) > 0 { // else it may have waited for those of the one before
+		r.mem.superseded = last
+	}
 	r.end(last, v1alpha1.OutcomeSuperseded, fmt.Sprintf("superseded while %s", cmp.Or(last.Message, "it was under way")))
-	return r.discard(ctx)
+	// It is on record before its hooks go: should Git go back to what it brought about,
+	// a kill does not have them run again.
+	return (len(last.Hooks) == 0 || r.record(ctx)) && r.discard(ctx)
 }
 
 // attempt finds the release that this run is part of: the one under way, or else a
@@ -50,7 +56,7 @@ func (r *run) attempt(ctx context.Context) bool {
 		return r.hold(last, why)
 	}
 	if r.works(last) {
-		r.release = r.newRelease(last)
+		r.release = r.newRelease(ctx, last)
 	}
 	// What hooks of the newest release ran as is left for people to look at.
 	return r.release == nil || r.discard(ctx)
@@ -84,6 +90,14 @@ func (r *run) last(ctx context.Context) (*v1alpha1.ReleaseSpec, error) {
 		return &v1alpha1.ReleaseSpec{App: r.id.Name, AppUID: note.UID, Number: note.Number, DesiredHash: note.Hash, Outcome: note.Outcome, Manifests: note.Manifests}, nil
 	}
 	rel, err := r.Releases.Read(ctx, r.id, note.Number)
+	if gone := (*release.NotFoundError)(nil); errors.As(err, &gone) {
+		// Somebody removed it. What it was doing begins anew.
+		s := &v1alpha1.ReleaseSpec{App: r.id.Name, AppUID: note.UID, Number: note.Number, DesiredHash: note.Hash, Outcome: note.Outcome, Manifests: note.Manifests}
+		if s.Outcome == v1alpha1.OutcomeRunning {
+			s.Outcome = v1alpha1.OutcomeSuperseded
+		}
+		return s, nil
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -121,7 +135,7 @@ func (r *run) steps() []*plan.Step {
 	return r.plan.Select(plan.Create, plan.Update, plan.Adopt, plan.Convert, plan.Take, plan.Delete)
 }
 
-func (r *run) newRelease(last *v1alpha1.ReleaseSpec) *v1alpha1.ReleaseSpec {
+func (r *run) newRelease(ctx context.Context, last *v1alpha1.ReleaseSpec) *v1alpha1.ReleaseSpec {
 	now := metav1.NewMicroTime(r.Now())
 	rel := &v1alpha1.ReleaseSpec{
 		App: r.id.Name, AppUID: r.app.UID, Number: r.nextNumber(last),
@@ -134,7 +148,7 @@ func (r *run) newRelease(last *v1alpha1.ReleaseSpec) *v1alpha1.ReleaseSpec {
 		},
 	}
 	rel.Source.Renderer = r.desired.renderer
-	rel.Trigger, rel.By = r.trigger(last)
+	rel.Trigger, rel.By = r.trigger(ctx, last)
 	if r.pinned != nil {
 		rel.RollbackTo, rel.Source = r.pinned.To, r.pinnedSource
 	}
@@ -160,7 +174,7 @@ func (r *run) nextNumber(last *v1alpha1.ReleaseSpec) int64 {
 }
 
 // trigger is why a release is made, and who asked for it.
-func (r *run) trigger(last *v1alpha1.ReleaseSpec) (v1alpha1.Trigger, string) {
+func (r *run) trigger(ctx context.Context, last *v1alpha1.ReleaseSpec) (v1alpha1.Trigger, string) {
 	switch {
 	case r.deleting:
 		return v1alpha1.TriggerDelete, ""
@@ -174,6 +188,19 @@ func (r *run) trigger(last *v1alpha1.ReleaseSpec) (v1alpha1.Trigger, string) {
 		return v1alpha1.TriggerCommit, ""
 	case last.DesiredHash == r.desired.hash && last.Outcome != v1alpha1.OutcomeSucceeded:
 		return v1alpha1.TriggerRetry, ""
+	}
+	// The status has told of the commit already, of which it may be that it had to
+	// wait: for an approval, or the end of a pause.
+	if last.Source.Commit == "" {
+		if rel, err := r.Releases.Read(ctx, r.id, last.Number); err == nil {
+			last = &rel.Spec
+		}
+	}
+	switch {
+	case last.RollbackTo != 0: // a person has let it go on
+		return v1alpha1.TriggerManual, ""
+	case last.Source.Commit != r.app.Status.Source.Commit:
+		return v1alpha1.TriggerCommit, ""
 	}
 	return v1alpha1.TriggerSpec, ""
 }
@@ -286,7 +313,9 @@ func (r *run) end(rel *v1alpha1.ReleaseSpec, o v1alpha1.Outcome, message string)
 func (r *run) failed(ctx context.Context, why string) bool {
 	rel := r.release
 	rel.Message = object.Shorten(why)
-	r.stopHooks(ctx)
+	if !r.stopHooks(ctx) {
+		return false
+	}
 	if !r.deleting && !r.phase(ctx, object.SyncFail) {
 		return false
 	}
@@ -464,6 +493,9 @@ func (r *run) results() {
 // reject notes a plan that waited for an approval and is not wanted any more.
 func (r *run) reject() {
 	s := &r.app.Status
+	if r.pinned != nil || s.Pinned != nil { // it is, or was, the plan of a rollback
+		return
+	}
 	if r.deleting || s.Plan == nil || s.DesiredHash == "" || s.DesiredHash == r.desired.hash || r.mem.rejected == s.Plan.Digest {
 		return
 	}

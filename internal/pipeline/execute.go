@@ -142,7 +142,17 @@ func (r *run) superseded(ctx context.Context) bool {
 	if r.deleting {
 		return false
 	}
+	says := r.desired
+	if r.pinned != nil {
+		// What it is held at ends when Git says something else than what is skipped.
+		if says = r.mem.desired; says == nil || r.pinned.Skips == "" {
+			return false
+		}
+	}
 	now := r.Source.Head(r.id).At
+	// While a request is under way this is asked beside the run.
+	r.asking.Lock()
+	defer r.asking.Unlock()
 	if now == r.out.Head.At || now == r.same {
 		return false
 	}
@@ -150,7 +160,7 @@ func (r *run) superseded(ctx context.Context) bool {
 	if err != nil {
 		return true
 	}
-	if same, err := r.desired.trace.Valid(tree); err != nil || !same {
+	if same, err := says.trace.Valid(tree); err != nil || !same {
 		return true
 	}
 	r.same = now
@@ -277,13 +287,13 @@ func (r *run) carryOut(ctx context.Context, items []apply.Item) []apply.Result {
 		case e == nil || e.Hash != res.Hash || e.Fingerprint != rec.Fingerprint:
 			r.pending.set = append(r.pending.set, r.entry(res, rec.UID))
 		case e.UID == rec.UID:
-		case r.heals():
+		case r.heals() && res.Rules.Hook == nil:
 			// Written down as it is but for its uid, which can wait for a write that
 			// is needed anyway.
 			r.Inventories.Learn(r.id, k, rec.UID)
 		default:
-			// With heal off, only a uid tells that an object was there and has been
-			// removed from one that is still to be created.
+			// With heal off, and of what runs once, only a uid tells that an object was
+			// there and has been removed from one that is still to be created.
 			r.pending.set = append(r.pending.set, r.entry(res, rec.UID))
 		}
 		r.out.Applied = append(r.out.Applied, *res)

@@ -17,6 +17,7 @@ import (
 	"abide.dev/abide/internal/health"
 	"abide.dev/abide/internal/object"
 	"abide.dev/abide/internal/plan"
+	"abide.dev/abide/internal/release"
 )
 
 // hook is what runs once.
@@ -124,12 +125,10 @@ func (r *run) runGroup(ctx context.Context, p object.Phase, hooks []hook) bool {
 	switch {
 	case waits != "":
 		return r.await(ReasonHook, "%s", waits)
-	case failed != "":
-		r.clearHooks(ctx, p, hooks)
-		return p == object.SyncFail || r.failed(ctx, failed)
+	case !r.clearHooks(ctx, p, hooks):
+		return false
 	}
-	r.clearHooks(ctx, p, hooks)
-	return true
+	return failed == "" || p == object.SyncFail || r.failed(ctx, failed)
 }
 
 // runKey is the object that a hook runs as.
@@ -155,6 +154,9 @@ func (r *run) hookRun(p object.Phase, k object.Key) *v1alpha1.HookRun {
 func (r *run) startHooks(ctx context.Context, p object.Phase, hooks []hook) bool {
 	if r.superseded(ctx) {
 		return r.pass(ReasonSuperseded, "a newer commit has arrived")
+	}
+	if n := len(r.release.Hooks) + len(hooks); n > release.MaxHooks {
+		return r.fail(ReasonInvalidObject, fmt.Errorf("a release runs at most %d hooks, and this one would run %d: take some out of Git", release.MaxHooks, n))
 	}
 	now := metav1.NewMicroTime(r.Now())
 	for i := range hooks {
@@ -239,7 +241,17 @@ func (r *run) createRuns(ctx, asking context.Context, items []apply.Item, runs m
 	if err := r.writeAhead(ctx, dry); err != nil {
 		return r.fail(ReasonRecordFailed, err)
 	}
-	return r.check(r.carryOut(asking, items), runs, "the server refuses") && r.flush(ctx)
+	results := r.carryOut(asking, items)
+	for i := range results {
+		if results[i].Err == nil {
+			r.mem.started[object.KeyOf(results[i].Object)] = r.release.Number
+		}
+	}
+	if !r.check(results, runs, "the server refuses") {
+		r.flushLate(ctx)
+		return false
+	}
+	return r.flush(ctx)
 }
 
 // lookAtHook finds out how a hook that was started is doing. It returns false if
@@ -249,6 +261,10 @@ func (r *run) lookAtHook(ctx context.Context, p object.Phase, k *hook, h *v1alph
 	rec, seen := r.Tracker.Get(key)
 	entry := r.inventory[key]
 	switch {
+	case key == k.Key && r.mem.started[key] != r.release.Number && (entry == nil || entry.Hash != k.Hash || seen && entry.Fingerprint != rec.Fingerprint):
+		// What keeps its name is there from the release before, and abide ended before
+		// it was applied in this one.
+		return r.createHooks(ctx, p, []hook{*k})
 	case seen && rec.Owner == r.id && rec.Health == v1alpha1.HealthHealthy:
 		r.endHook(h, v1alpha1.OutcomeSucceeded, "")
 	case seen && rec.Owner == r.id && rec.Health == v1alpha1.HealthDegraded && !rec.Deleting:
@@ -273,8 +289,9 @@ func (r *run) endHook(h *v1alpha1.HookRun, o v1alpha1.Outcome, message string) {
 }
 
 // clearHooks removes what hooks of a phase that is over ran as, where they ask
-// for that. What is slow to go is seen to before the next release.
-func (r *run) clearHooks(ctx context.Context, p object.Phase, hooks []hook) {
+// for that, once it is on record how they ended: else a kill would have them run
+// again. What is slow to go is seen to before the next release.
+func (r *run) clearHooks(ctx context.Context, p object.Phase, hooks []hook) bool {
 	var keys []object.Key
 	for i := range hooks {
 		h, run := hooks[i].Rules.Hook, r.hookRun(p, hooks[i].Key)
@@ -284,8 +301,11 @@ func (r *run) clearHooks(ctx context.Context, p object.Phase, hooks []hook) {
 			}
 		}
 	}
-	if len(keys) == 0 || !r.identity(ctx) {
-		return
+	if len(keys) == 0 {
+		return true
+	}
+	if !r.record(ctx) || !r.identity(ctx) {
+		return false
 	}
 	var targets []apply.Target
 	for _, k := range keys {
@@ -300,6 +320,7 @@ func (r *run) clearHooks(ctx context.Context, p object.Phase, hooks []hook) {
 		}
 	}
 	r.flushLate(ctx)
+	return true
 }
 
 // isRun tells of an entry of the inventory whether it is what a hook ran as.
@@ -435,8 +456,9 @@ func phasesOf(h *object.Hook) []object.Phase {
 	return out
 }
 
-// stopHooks ends the hooks that still run of a release that is out of time.
-func (r *run) stopHooks(ctx context.Context) {
+// stopHooks ends the hooks that still run of a release that is out of time, once
+// that is on record.
+func (r *run) stopHooks(ctx context.Context) bool {
 	var targets []apply.Target
 	for _, h := range r.desired.hooks {
 		for _, p := range phasesOf(h.Rules.Hook) {
@@ -453,9 +475,14 @@ func (r *run) stopHooks(ctx context.Context) {
 			}
 		}
 	}
-	if len(targets) > 0 && r.identity(ctx) {
-		r.Executor.Delete(ctx, r.client, r.id, targets) // what is slow to go is seen to before the next release
+	if len(targets) == 0 {
+		return true
 	}
+	if !r.record(ctx) || !r.identity(ctx) {
+		return false
+	}
+	r.Executor.Delete(ctx, r.client, r.id, targets) // what is slow to go is seen to before the next release
+	return true
 }
 
 func sortedKeys(m map[object.Key]*v1alpha1.InventoryEntry) []object.Key {

@@ -27,6 +27,8 @@ type memory struct {
 	// whose records are behind.
 	release   *v1alpha1.ReleaseSpec
 	unwritten []*v1alpha1.ReleaseSpec
+	// started are the runs of hooks that this process has created, by their release.
+	started map[object.Key]int64
 	// superseded is the release whose hooks may be let finish.
 	superseded *v1alpha1.ReleaseSpec
 	// number is the highest that was given to a release.
@@ -60,7 +62,7 @@ func (p *Pipeline) memory(app object.App) *memory {
 	}
 	m := p.memories[app]
 	if m == nil {
-		m = &memory{contests: map[object.Key]*contest{}, left: map[object.Key]plan.Fact{}}
+		m = &memory{contests: map[object.Key]*contest{}, left: map[object.Key]plan.Fact{}, started: map[object.Key]int64{}}
 		p.memories[app] = m
 	}
 	return m

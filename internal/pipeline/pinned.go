@@ -22,7 +22,7 @@ func (r *run) pin(ctx context.Context) bool {
 	if p == nil {
 		return true
 	}
-	if r.desired != nil && p.Skips != "" && r.desired.hash != p.Skips || p.By == "" && r.in.Manual {
+	if r.desired != nil && (p.Skips != "" && r.desired.hash != p.Skips || p.By == "" && r.in.Manual) {
 		r.out.Unpinned = true
 		return true
 	}

@@ -90,9 +90,13 @@ func (r *run) deletes(ctx context.Context) bool {
 	}
 	if r.mem.leaving == nil {
 		d := &desiredState{}
-		if len(note.Manifests) > 0 {
+		manifests := note.Manifests
+		if len(manifests) == 0 && note.Healthy != nil && note.Healthy.UID == r.app.UID {
+			manifests = note.Healthy.Manifests // what came after it was never rendered, or never let through
+		}
+		if len(manifests) > 0 {
 			var err error
-			if d, err = r.keptState(ctx, note.Manifests); err != nil {
+			if d, err = r.keptState(ctx, manifests); err != nil {
 				return r.fail(ReasonRecordFailed, fmt.Errorf("what hooks the App has for its deletion can't be told: %w; to have it removed without them: kubectl annotate app %s -n %s %s=true",
 					err, r.id.Name, r.id.Namespace, v1alpha1.AnnotationSkipDeleteHooks))
 			}
@@ -123,7 +127,8 @@ func (r *run) lastHooks(ctx context.Context) bool {
 	if r.release != nil && !r.phase(ctx, object.PostDelete) {
 		return false
 	}
-	return r.removeRuns(ctx, sortedKeys(r.inventory))
+	// What has become of them is on record before they go.
+	return r.record(ctx) && r.removeRuns(ctx, sortedKeys(r.inventory))
 }
 
 // target addresses an object that is to be deleted; known is false if the API

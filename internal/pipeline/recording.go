@@ -32,7 +32,7 @@ func (r *run) record(ctx context.Context) bool {
 	}
 	for len(r.mem.unwritten) > 0 {
 		rel := r.mem.unwritten[0]
-		if rel == r.release && rel.Manifests == nil && !r.deleting {
+		if rel == r.release && rel.Manifests == nil {
 			if err := r.keep(ctx, rel); err != nil {
 				return r.unrecorded(err)
 			}
@@ -72,8 +72,8 @@ func (r *run) historyLimit() int {
 // keep stores what a release renders, and says field by field what it changes of
 // the objects that were there before.
 func (r *run) keep(ctx context.Context, rel *v1alpha1.ReleaseSpec) error {
-	if r.desired.kept != nil {
-		rel.Manifests = r.desired.kept
+	if r.desired.kept != nil || r.deleting {
+		rel.Manifests = r.desired.kept // a restart still finds the hooks of a deletion
 		return nil
 	}
 	r.changes(ctx, rel)

@@ -67,7 +67,8 @@ type run struct {
 	plan      plan.Plan
 	pruning   bool  // what is not desired may be removed in this run
 	unhealed  error // the first heal that failed
-	same      At    // a newer state that says the same of the App
+	asking    sync.Mutex
+	same      At // a newer state that says the same of the App; guarded by asking
 	pending   pendingWrite
 
 	release      *v1alpha1.ReleaseSpec // that this run is part of; nil if it is of none

@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"testing"
 
+	"abide.dev/abide/api/v1alpha1"
 	"abide.dev/abide/internal/object"
 	"abide.dev/abide/internal/render"
 	"abide.dev/abide/internal/render/traced"
@@ -63,5 +64,48 @@ func TestSuperseded(t *testing.T) {
 				t.Errorf("superseded is %v", got)
 			}
 		})
+	}
+}
+
+// What an App is held at is no state of Git: it is superseded when Git says something
+// else than what is skipped.
+func TestHeldIsSuperseded(t *testing.T) {
+	git := &desiredState{trace: render.Trace{{Path: "app/file", Op: traced.Stat}}} // in vain
+	for _, c := range []struct {
+		name  string
+		file  bool
+		git   *desiredState
+		skips string
+		want  bool
+	}{
+		{"Git says what is skipped", false, git, "h", false},
+		{"Git says something else", true, git, "h", true},
+		{"what Git said could not be told", true, nil, "h", false},
+		{"it is held whatever Git says", true, git, "", false},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			r := &run{
+				Pipeline: &Pipeline{Source: &moved{commit: "2", file: c.file}}, mem: &memory{desired: c.git},
+				desired: &desiredState{}, pinned: &v1alpha1.PinnedStatus{To: 1, Skips: c.skips},
+			}
+			r.out.Head.Commit = "1"
+			if got := r.superseded(t.Context()); got != c.want {
+				t.Errorf("superseded is %v", got)
+			}
+		})
+	}
+}
+
+// Whether a run is superseded is asked by it and beside it at the same time: for the
+// race detector.
+func TestSupersededBeside(t *testing.T) {
+	r := &run{Pipeline: &Pipeline{Source: &moved{commit: "2"}}, desired: &desiredState{}}
+	_, done := r.interruptible(t.Context(), r.superseded)
+	for range 100 {
+		r.Interrupt(r.id, false)
+		r.superseded(t.Context())
+	}
+	if done() {
+		t.Error("it was interrupted, and nothing is newer")
 	}
 }

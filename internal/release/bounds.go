@@ -130,7 +130,11 @@ func fit(r *v1alpha1.ReleaseSpec) (*v1alpha1.ReleaseSpec, error) {
 			steps[step]()
 			continue
 		}
-		r.Plan.Objects = first(r.Plan.Objects, len(r.Plan.Objects)*3/4)
+		if n := len(r.Plan.Objects); n > 0 {
+			r.Plan.Objects = first(r.Plan.Objects, n*3/4)
+			continue
+		}
+		// What is not on record of hooks would run again after a restart.
 		r.Hooks = last(r.Hooks, max(len(r.Hooks)*3/4, min(len(r.Hooks), 1)))
 	}
 }

@@ -176,7 +176,10 @@ func grouped(items []Item) [][]Item {
 	}
 	out := make([][]Item, n)
 	for _, it := range items {
-		g := groupOf(it.Key, n)
+		g := 0 // hooks stay together: they run in the order in which they are kept
+		if !it.Hook {
+			g = groupOf(it.Key, n)
+		}
 		out[g] = append(out[g], it)
 	}
 	return out

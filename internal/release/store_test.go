@@ -197,6 +197,51 @@ func TestKeep(t *testing.T) {
 	}
 }
 
+// TestHookOrder: hooks come back in the order in which they were kept, which is that
+// in which they run, of however many objects.
+func TestHookOrder(t *testing.T) {
+	_, s, _ := start(t)
+	all := objects(100, "1")
+	var items []Item
+	var want []object.Key
+	for k := range all { // in any order
+		items = append(items, Item{Key: k, Hash: "x", Hook: len(want) < 20})
+		if len(want) < 20 {
+			want = append(want, k)
+		}
+	}
+	names, err := s.Keep(t.Context(), web, items, func(context.Context, map[object.Key]bool) (map[object.Key]*unstructured.Unstructured, error) {
+		return all, nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, hooks, err := s.Manifests(t.Context(), names)
+	var got []object.Key
+	for _, u := range hooks {
+		got = append(got, object.KeyOf(u))
+	}
+	if err != nil || !slices.Equal(got, want) {
+		t.Errorf("%v: %v, and not %v", err, got, want)
+	}
+}
+
+// TestHooksStayOnRecord: a record that is too long leaves out objects before it
+// leaves out a hook: that would run again after a restart.
+func TestHooksStayOnRecord(t *testing.T) {
+	r := &v1alpha1.ReleaseSpec{Number: 1}
+	for i := range MaxObjects {
+		r.Plan.Objects = append(r.Plan.Objects, v1alpha1.ReleaseObject{Object: fmt.Sprintf("ConfigMap %s/%d", strings.Repeat("n", 500), i), Action: "create"})
+	}
+	for i := range MaxHooks {
+		r.Hooks = append(r.Hooks, v1alpha1.HookRun{Hook: fmt.Sprintf("Job shop/%d", i), Object: fmt.Sprintf("Job shop/%d-1-abcdef", i), When: "pre-sync", Outcome: v1alpha1.OutcomeRunning})
+	}
+	got, err := bounded(r)
+	if err != nil || len(got.Hooks) != MaxHooks || len(got.Plan.Objects) == 0 {
+		t.Errorf("%v: %d hooks, %d objects", err, len(got.Hooks), len(got.Plan.Objects))
+	}
+}
+
 // TestRestart: what a Store knows it knows after a restart.
 func TestRestart(t *testing.T) {
 	a, s, _ := start(t)
