@@ -105,7 +105,7 @@ func TestKillBeforeDeletion(t *testing.T) {
 	name := w.running(ns, "before-2-")
 	w.says(app, "WaitingForHook", name)
 	w.outcome(app, 2, v1alpha1.OutcomeRunning)
-	for _, other := range []string{"x", "y"} { // something to wait for
+	for _, other := range []string{"one", "two"} { // something to wait for
 		w.abide.kill()
 		w.run()
 		w.repo.Write(map[string]string{other + "/a.yaml": configMap(other, "1")})
