@@ -374,6 +374,38 @@ func TestTrouble(t *testing.T) {
 	whole(t, "an API server that is down", read(t, path), h, MaxBehind+4)
 }
 
+// TestHeadRemoved: a chain is never begun anew, whatever became of its head.
+func TestHeadRemoved(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "audit.jsonl")
+	h := &heads{}
+	session(t, path, h, func(l *Log) { l.Append(some(4)...) })
+	lines := strings.SplitAfter(read(t, path), "\n")
+	if err := os.WriteFile(path, []byte(strings.Join(lines[2:], "")), 0o600); err != nil { // as after a rotation
+		t.Fatal(err)
+	}
+	h.head = Head{}
+	if said := session(t, path, h, func(l *Log) { l.Append(some(1)...) }); !strings.Contains(said, "without its head") {
+		t.Errorf("that the head is gone is not said: %s", said)
+	}
+	whole(t, "without the head", lines[0]+lines[1]+read(t, path), h, 6)
+}
+
+// TestLongLine: what somebody put into a file does not have anything else cut off.
+func TestLongLine(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "audit.jsonl")
+	h := &heads{}
+	session(t, path, h, func(l *Log) { l.Append(some(2)...) })
+	long := strings.Repeat("x", 2*maxLine)
+	text := long + "\n" + read(t, path)
+	if err := os.WriteFile(path, []byte(text+`{"seq":3,"ti`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	session(t, path, h, func(l *Log) { l.Append(some(1)...) })
+	if got := read(t, path); !strings.HasPrefix(got, text) {
+		t.Errorf("of %d bytes %d are left", len(text), len(got))
+	}
+}
+
 // TestQuiet: a log that nothing is appended to sends nothing.
 func TestQuiet(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -353,6 +353,13 @@ func (l *Log) openFile(c *chain) (resumed *Entry, err error) {
 		return nil, nil
 	}
 	e := Entry{Kind: KindResumed}
+	if c.known.Seq == 0 && found.last.Seq > 0 {
+		// A chain is never begun anew.
+		c.head = found.last
+		e.Message = "the head in the cluster is gone, so that a tail that was cut can't be told"
+		l.o.Log.Error("the audit log goes on without its head, which somebody has removed from the cluster: compare it with a copy", "file", l.o.Path, "entry", found.last.Seq)
+		return &e, nil
+	}
 	switch last := found.last.Seq; {
 	case found.lines == 0:
 		e.Message = fmt.Sprintf("in a new file; the entries up to %d are in another one", c.known.Seq)
@@ -382,9 +389,9 @@ func scan(f *os.File, head Head) (found, error) {
 	var at int64
 	reached := head.Seq == 0
 	for {
-		line, err := readLine(b)
+		line, n, err := measured(b)
 		if errors.Is(err, io.EOF) {
-			if len(line) > 0 {
+			if n > 0 {
 				if err := f.Truncate(at); err != nil {
 					return out, err
 				}
@@ -392,10 +399,10 @@ func scan(f *os.File, head Head) (found, error) {
 			out.follows = reached && out.lines > 0
 			return out, nil
 		}
-		if err != nil && !errors.Is(err, errLongLine) {
+		if err != nil {
 			return out, err
 		}
-		at += int64(len(line))
+		at += n
 		out.lines++
 		text := bytes.TrimSuffix(line, []byte("\n"))
 		var e Entry

@@ -1,7 +1,12 @@
 package audit
 
 import (
+	"crypto/sha256"
+	"fmt"
 	"sync"
+
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"abide.dev/abide/api/v1alpha1"
 	"abide.dev/abide/internal/object"
@@ -20,16 +25,36 @@ type Recorder struct {
 type told struct {
 	failure, plan string
 	pinned        int64
+	// objects is the hash of those that failed; zero if it is not known.
+	objects [sha256.Size]byte
 }
 
-// Record appends what a run of an App did.
-func (r *Recorder) Record(app *v1alpha1.App, out *pipeline.Outcome) {
+// toldBy is what was said last of an App by one who wrote its status: a restart, or
+// another leader, does not say it again.
+func toldBy(s *v1alpha1.AppStatus) (t told) {
+	if s.Plan != nil {
+		t.plan = s.Plan.Digest
+	}
+	if s.Pinned != nil {
+		t.pinned = s.Pinned.To
+	}
+	if c := meta.FindStatusCondition(s.Conditions, v1alpha1.ConditionSynced); c != nil && c.Status == metav1.ConditionFalse {
+		t.failure = c.Reason + ": " + c.Message
+	}
+	return t
+}
+
+// Record appends what a run of an App did, whose status was this before.
+func (r *Recorder) Record(app *v1alpha1.App, was *v1alpha1.AppStatus, out *pipeline.Outcome) {
 	id := object.App{Namespace: app.Namespace, Name: app.Name}
 	r.mu.Lock()
 	if r.told == nil {
 		r.told = map[object.App]told{}
 	}
-	before := r.told[id]
+	before, known := r.told[id]
+	if !known {
+		before = toldBy(was)
+	}
 	entries, after := entriesOf(id, out, before)
 	if out.Finished {
 		delete(r.told, id)
@@ -49,7 +74,16 @@ func entriesOf(app object.App, out *pipeline.Outcome, before told) ([]Entry, tol
 	var list []Entry
 	list = append(list, changes(base, out)...)
 	after := before
-	if after.failure = failure(out); after.failure != "" && after.failure != before.failure {
+	if out.Passing { // what it will say is still to come
+		return list, after
+	}
+	after.failure = failure(out)
+	objects := failed(out)
+	after.objects = hashObjects(objects)
+	if fresh := after.failure != before.failure; fresh || before.objects != [sha256.Size]byte{} && after.objects != before.objects {
+		list = append(list, split(base, KindFailed, objects)...)
+	}
+	if after.failure != "" && after.failure != before.failure {
 		e := base
 		e.Kind, e.Outcome, e.Message = KindFailed, out.Reason, object.Shorten(out.Message)
 		list = append(list, e)
@@ -89,10 +123,34 @@ func of(app object.App, rel *v1alpha1.ReleaseSpec) Entry {
 }
 
 func failure(out *pipeline.Outcome) string {
-	if out.Err == nil || out.Passing {
+	if out.Err == nil {
 		return ""
 	}
-	return out.Reason + ": " + out.Message
+	return out.Reason + ": " + object.Shorten(out.Message)
+}
+
+// failed are the objects that could not be changed.
+func failed(out *pipeline.Outcome) []Object {
+	var list []Object
+	for _, t := range out.Trouble {
+		if t.Reason == pipeline.ReasonApplyFailed || t.Reason == pipeline.ReasonPruneFailed {
+			list = append(list, Object{Object: t.Key.String(), Action: "failed", Message: object.Shorten(t.Message)})
+		}
+	}
+	return list
+}
+
+// hashObjects is the hash of objects; zero if there are none.
+func hashObjects(list []Object) (sum [sha256.Size]byte) {
+	if len(list) == 0 {
+		return sum
+	}
+	h := sha256.New()
+	for i := range list {
+		fmt.Fprintf(h, "%q %q\n", list[i].Object, list[i].Message)
+	}
+	h.Sum(sum[:0])
+	return sum
 }
 
 // changes are what was done to objects.
@@ -114,11 +172,6 @@ func changes(base Entry, out *pipeline.Outcome) []Entry {
 	}
 	for _, k := range out.Orphaned {
 		syncs = append(syncs, Object{Object: k.String(), Action: "left behind"})
-	}
-	for _, t := range out.Trouble {
-		if t.Reason == pipeline.ReasonApplyFailed || t.Reason == pipeline.ReasonPruneFailed {
-			syncs = append(syncs, Object{Object: t.Key.String(), Action: "failed", Message: object.Shorten(t.Message)})
-		}
 	}
 	return append(split(base, KindHeal, heals), split(base, KindSync, syncs)...)
 }

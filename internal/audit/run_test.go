@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
 	"abide.dev/abide/api/v1alpha1"
@@ -88,7 +89,30 @@ func TestEntries(t *testing.T) {
 	m = step("it still is", held, m)
 	m = step("it is not any more", well, m, KindUnpin)
 	step("nothing", well, m)
+	refused := &pipeline.Outcome{
+		State: v1alpha1.StateFailed, Reason: pipeline.ReasonApplyFailed, Message: "refused", Err: errors.New("refused"),
+		Trouble: []pipeline.Trouble{{Key: key, Reason: pipeline.ReasonApplyFailed, Message: "refused"}},
+	}
+	another := *refused
+	another.Trouble = append([]pipeline.Trouble{{Key: object.KeyOf(secretNamed("another")), Reason: pipeline.ReasonApplyFailed, Message: "refused"}}, refused.Trouble...)
+	m = step("an object is refused", refused, m, KindFailed, KindFailed)
+	m = step("it is tried again", refused, m)
+	m = step("it is about to be", &pipeline.Outcome{Passing: true, State: v1alpha1.StateProgressing}, m)
+	m = step("and again", refused, m)
+	m = step("another one is refused too", &another, m, KindFailed)
+	step("it is tried again", &another, m)
 	step("it is gone", &pipeline.Outcome{Finished: true}, m, KindRemoved)
+
+	// What a status has told was said by whoever wrote that.
+	said := toldBy(&v1alpha1.AppStatus{
+		Plan: &v1alpha1.PlanStatus{Digest: "d"}, Pinned: &v1alpha1.PinnedStatus{To: 3},
+		Conditions: []metav1.Condition{{Type: v1alpha1.ConditionSynced, Status: metav1.ConditionFalse, Reason: pipeline.ReasonApplyFailed, Message: "refused"}},
+	})
+	step("after a restart a plan still waits", waits, said)
+	step("after a restart it is still held", held, said)
+	step("after a restart it is held no more", well, said, KindUnpin)
+	m = step("after a restart it still fails", refused, told{failure: said.failure})
+	step("and another object too", &another, m, KindFailed)
 
 	many := &pipeline.Outcome{}
 	for i := range 2*maxObjects + 1 {

@@ -48,8 +48,9 @@ type Apps struct {
 	// show what happens; it may be nil.
 	Observed func(app object.App, out *pipeline.Outcome, took time.Duration)
 
-	// Audit, if set, puts on record what a run did.
-	Audit func(app *v1alpha1.App, out *pipeline.Outcome)
+	// Audit, if set, puts on record what a run did of an App whose status was this
+	// before.
+	Audit func(app *v1alpha1.App, was *v1alpha1.AppStatus, out *pipeline.Outcome)
 
 	// Turns bounds the runs that are under way and not held up by anything; it may
 	// be nil.
@@ -112,13 +113,13 @@ func (a *Apps) Reconcile(ctx context.Context, req reconcile.Request) (reconcile.
 	a.begins(id)
 	defer a.ends(id)
 
-	began := a.Now()
+	began, was := a.Now(), app.Status
 	out := a.run(ctx, id, &app)
 	if a.Observed != nil {
 		a.Observed(id, &out, a.Now().Sub(began))
 	}
 	if a.Audit != nil { // also of a run that was broken off: what it did is done
-		a.Audit(&app, &out)
+		a.Audit(&app, &was, &out)
 	}
 	if ctx.Err() != nil {
 		return reconcile.Result{}, nil // going down: a status of a broken-off run helps nobody

@@ -258,28 +258,40 @@ func (r *run) createRuns(ctx, asking context.Context, items []apply.Item, runs m
 // the run has ended.
 func (r *run) lookAtHook(ctx context.Context, p object.Phase, k *hook, h *v1alpha1.HookRun) bool {
 	key := r.runKey(p, k.Key)
-	rec, seen := r.Tracker.Get(key)
-	entry := r.inventory[key]
-	switch {
-	case key == k.Key && r.mem.started[key] != r.release.Number && (entry == nil || entry.Hash != k.Hash || seen && entry.Fingerprint != rec.Fingerprint):
-		// What keeps its name is there from the release before, and abide ended before
-		// it was applied in this one.
-		return r.createHooks(ctx, p, []hook{*k})
-	case seen && rec.Owner == r.id && rec.Health == v1alpha1.HealthHealthy:
-		r.endHook(h, v1alpha1.OutcomeSucceeded, "")
-	case seen && rec.Owner == r.id && rec.Health == v1alpha1.HealthDegraded && !rec.Deleting:
-		r.endHook(h, v1alpha1.OutcomeFailed, rec.Message)
-	case p == object.SyncFail && h.StartedAt != nil && r.Now().Sub(h.StartedAt.Time) > r.timeout():
-		r.endHook(h, v1alpha1.OutcomeFailed, "it was not done within "+r.timeout().String())
-	case seen && rec.Owner == r.id:
-		h.Message = rec.Message
-	case entry == nil || entry.UID == "":
+	overdue := p == object.SyncFail && h.StartedAt != nil && r.Now().Sub(h.StartedAt.Time) > r.timeout()
+	if !overdue && !r.wasCreated(key, k) {
 		// Its record was written, and abide ended before it was created.
-		return r.createHooks(ctx, p, []hook{*k})
+		if !r.createHooks(ctx, p, []hook{*k}) {
+			return false
+		}
+	}
+	rec, seen := r.Tracker.Get(key)
+	mine := seen && rec.Owner == r.id
+	switch {
+	case mine && rec.Health == v1alpha1.HealthHealthy:
+		r.endHook(h, v1alpha1.OutcomeSucceeded, "")
+	case mine && rec.Health == v1alpha1.HealthDegraded && !rec.Deleting:
+		r.endHook(h, v1alpha1.OutcomeFailed, rec.Message)
+	case overdue:
+		r.endHook(h, v1alpha1.OutcomeFailed, "it was not done within "+r.timeout().String())
+	case mine:
+		h.Message = rec.Message
 	default:
 		r.endHook(h, v1alpha1.OutcomeFailed, "what it ran as was removed before it was seen to end; it is not run twice by itself: abide sync "+r.id.Name+" -n "+r.id.Namespace+" runs it again")
 	}
 	return true
+}
+
+// wasCreated tells whether what a hook runs as in the present release has been
+// created. What keeps its name may be there from the release before.
+func (r *run) wasCreated(key object.Key, k *hook) bool {
+	rec, seen := r.Tracker.Get(key)
+	seen = seen && rec.Owner == r.id
+	entry := r.inventory[key]
+	if key == k.Key && r.mem.started[key] != r.release.Number {
+		return entry != nil && entry.Hash == k.Hash && (!seen || entry.Fingerprint == rec.Fingerprint)
+	}
+	return seen || entry != nil && entry.UID != ""
 }
 
 func (r *run) endHook(h *v1alpha1.HookRun, o v1alpha1.Outcome, message string) {
