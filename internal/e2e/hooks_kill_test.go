@@ -263,6 +263,7 @@ func TestApprovalsOnRecord(t *testing.T) {
 	for name := range many {
 		w.repo.Remove(name)
 	}
+	w.repo.Write(map[string]string{"app/a.yaml": configMap("a", "2")}) // another plan than what was approved
 	w.push(app, "three")
 	plan = w.waits(app, "DeletionBudget")
 	w.approve(app, plan.Digest)
