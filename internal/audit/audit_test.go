@@ -449,6 +449,45 @@ func TestLongLine(t *testing.T) {
 	}
 }
 
+// TestFewHeads: of many changes each has its line, and not its own write of the head.
+func TestFewHeads(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "audit.jsonl") // before the bubble: it is no part of it
+	synctest.Test(t, func(t *testing.T) {
+		h := &counted{}
+		l := New(Options{Path: path, Heads: h, Now: time.Now, Writer: "w", Log: slog.New(slog.DiscardHandler), HeadEvery: 100 * time.Millisecond})
+		ctx, stop := context.WithCancel(t.Context())
+		done := make(chan error)
+		go func() { done <- l.Run(ctx) }()
+		var wg sync.WaitGroup
+		for range 10 {
+			wg.Go(func() {
+				for range 1000 {
+					l.Append(some(1)...)
+					time.Sleep(time.Millisecond)
+				}
+			})
+		}
+		wg.Wait()
+		stop()
+		<-done
+		whole(t, "ten thousand changes", read(t, path), &h.heads, 10_000)
+		if h.moves > 40 { // ten times a second, and once for each thousand
+			t.Errorf("in a second the head was moved %d times", h.moves)
+		}
+	})
+}
+
+// counted counts how often a head is moved.
+type counted struct {
+	heads
+	moves int
+}
+
+func (c *counted) Move(ctx context.Context, old, next Head) error {
+	c.moves++
+	return c.heads.Move(ctx, old, next)
+}
+
 // TestQuiet: a log that nothing is appended to sends nothing.
 func TestQuiet(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

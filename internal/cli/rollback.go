@@ -8,6 +8,7 @@ import (
 	"regexp"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -41,8 +42,9 @@ func newRollback(s Streams) *cobra.Command {
 			"that release, so Git may be down, and automatic sync stays on: the App is held there (pinned)\n" +
 			"until Git says something new of it, or until abide unpin.\n\n" +
 			"With --git, Git is put back instead: a commit on top of the branch that the App follows makes\n" +
-			"its folder what it was at that release, and is pushed, to that branch or to the one that\n" +
-			"--branch names, with the git and the credentials of whoever runs this command.",
+			"its folder what it was at that release, and is pushed, to that branch or to the new one that\n" +
+			"--branch names, with the git and the credentials of whoever runs this command. Of an App that\n" +
+			"is held at a release, it is that one if --to names none.",
 		Example: "  abide rollback web\n  abide rollback web --to 7 --reason 'the shop is empty'\n" +
 			"  abide rollback web --to 1a2b3c4d --git --branch revert-banner",
 		Args:              oneApp,
@@ -103,11 +105,15 @@ func runRollback(ctx context.Context, s Streams, c *conn, o rollbackOptions) err
 	if err != nil {
 		return err
 	}
-	releases, err := releasesOf(asking, c, app)
+	if app.DeletionTimestamp != nil {
+		return fmt.Errorf("App %s is being deleted, so it can't go back to anything", app.Name)
+	}
+	all, err := records(asking, c, app.Name)
 	if err != nil {
 		return err
 	}
-	to, err := o.choose(app, releases)
+	releases, earlier := releasesOf(app, all)
+	to, err := o.choose(app, releases, earlier)
 	if err != nil {
 		return err
 	}
@@ -121,63 +127,95 @@ func runRollback(ctx context.Context, s Streams, c *conn, o rollbackOptions) err
 		return err
 	}
 	if o.wait {
-		return o.await(ctx, s, c, to)
+		return o.await(ctx, s, c, app, to)
 	}
 	return nil
 }
 
-// releasesOf are those of an App, the newest first.
-func releasesOf(ctx context.Context, c *conn, app *v1alpha1.App) ([]v1alpha1.ReleaseSpec, error) {
-	all, err := records(ctx, c, app.Name)
-	if err != nil {
-		return nil, err
-	}
-	var out []v1alpha1.ReleaseSpec
+// releasesOf are those of an App, the newest first, and those of earlier Apps that
+// had its name.
+func releasesOf(app *v1alpha1.App, all []v1alpha1.Release) (own, earlier []v1alpha1.ReleaseSpec) {
 	for i := range all {
-		if all[i].Spec.AppUID == app.UID { // and not of an App that had the name before
-			out = append(out, all[i].Spec)
+		if r := all[i].Spec; r.AppUID == app.UID {
+			own = append(own, r)
+		} else {
+			earlier = append(earlier, r)
 		}
 	}
-	return out, nil
+	return own, earlier
 }
 
 var releaseNumber = regexp.MustCompile(`^#?([1-9][0-9]{0,5})$`)
 
 // choose finds the release to go back to.
-func (o *rollbackOptions) choose(app *v1alpha1.App, releases []v1alpha1.ReleaseSpec) (*v1alpha1.ReleaseSpec, error) {
+func (o *rollbackOptions) choose(app *v1alpha1.App, releases, earlier []v1alpha1.ReleaseSpec) (*v1alpha1.ReleaseSpec, error) {
 	history := fmt.Sprintf("abide history %s%s lists what there is", app.Name, inNamespace(app))
 	if o.to == "" {
-		for i := range releases {
-			r := &releases[i]
-			if r.Outcome == v1alpha1.OutcomeSucceeded && r.DesiredHash != app.Status.DesiredHash && r.DesiredHash != app.Status.AppliedHash && len(r.Manifests) > 0 {
-				return r, nil
-			}
+		if i := slices.IndexFunc(releases, o.before(app)); i >= 0 {
+			return &releases[i], nil
 		}
 		return nil, fmt.Errorf("App %s has no earlier release that succeeded and is kept, to go back to; %s", app.Name, history)
 	}
-	matches := func(*v1alpha1.ReleaseSpec) bool { return false }
-	switch m := releaseNumber.FindStringSubmatch(o.to); {
-	case m != nil:
+	matches, err := o.named(app)
+	if err != nil {
+		return nil, err
+	}
+	i := slices.IndexFunc(releases, matches)
+	if i < 0 {
+		if j := slices.IndexFunc(earlier, matches); j >= 0 {
+			return nil, fmt.Errorf("release %s#%d is of an earlier App %s, which is gone: this one can't be held there; abide manifests %s#%d%s shows what it rendered, as far as it is kept", app.Name, earlier[j].Number, app.Name, app.Name, earlier[j].Number, inNamespace(app))
+		}
+		return nil, fmt.Errorf("App %s has no release %s that succeeded and is on record; %s", app.Name, o.to, history)
+	}
+	if r := &releases[i]; r.Outcome != v1alpha1.OutcomeSucceeded && !o.force {
+		return nil, fmt.Errorf("release %s#%d %s, so it is not known to be good: choose another one, or go back to it all the same with --force; %s", app.Name, r.Number, inThePast(r.Outcome), history)
+	}
+	return &releases[i], nil
+}
+
+// inThePast is an outcome as the rest of a sentence.
+func inThePast(o v1alpha1.Outcome) string {
+	switch o {
+	case v1alpha1.OutcomeRunning, v1alpha1.OutcomeSuperseded, v1alpha1.OutcomeRejected:
+		return "is " + outcomeInWords(o)
+	}
+	return outcomeInWords(o)
+}
+
+// before tells of a release whether it is what is gone back to if none is named:
+// one that succeeded, and is not what is to be left. Git is put back to what the
+// App is held at, or else to what is not what it says.
+func (o *rollbackOptions) before(app *v1alpha1.App) func(v1alpha1.ReleaseSpec) bool {
+	p := app.Status.Pinned
+	return func(r v1alpha1.ReleaseSpec) bool {
+		switch {
+		case o.git && p != nil:
+			return r.Number == p.To
+		case r.Outcome != v1alpha1.OutcomeSucceeded || r.DesiredHash == app.Status.DesiredHash:
+			return false
+		case o.git:
+			return r.Source.Commit != ""
+		}
+		return r.DesiredHash != app.Status.AppliedHash && len(r.Manifests) > 0
+	}
+}
+
+// named tells of a release whether --to names it.
+func (o *rollbackOptions) named(app *v1alpha1.App) (func(v1alpha1.ReleaseSpec) bool, error) {
+	if m := releaseNumber.FindStringSubmatch(strings.TrimPrefix(o.to, app.Name+"#")); m != nil {
 		n, err := strconv.ParseInt(m[1], 10, 64)
 		if err != nil {
 			return nil, &exitError{exitUsage, err}
 		}
-		matches = func(r *v1alpha1.ReleaseSpec) bool { return r.Number == n }
-	case shortHash.MatchString(o.to):
-		matches = func(r *v1alpha1.ReleaseSpec) bool {
-			return len(r.Source.Commit) >= len(o.to) && r.Source.Commit[:len(o.to)] == o.to && (o.force || r.Outcome == v1alpha1.OutcomeSucceeded)
-		}
-	default:
+		return func(r v1alpha1.ReleaseSpec) bool { return r.Number == n }, nil
+	}
+	commit := strings.ToLower(o.to)
+	if !shortHash.MatchString(commit) {
 		return nil, &exitError{exitUsage, fmt.Errorf("--to takes the number of a release, or at least 7 digits of a commit, and not %q", o.to)}
 	}
-	i := slices.IndexFunc(releases, func(r v1alpha1.ReleaseSpec) bool { return matches(&r) })
-	if i < 0 {
-		return nil, fmt.Errorf("App %s has no release %s that succeeded and is on record; %s", app.Name, o.to, history)
-	}
-	if r := &releases[i]; r.Outcome != v1alpha1.OutcomeSucceeded && !o.force {
-		return nil, fmt.Errorf("release %s#%d %s, so it is not known to be good: choose another one, or go back to it all the same with --force; %s", app.Name, r.Number, outcomeInWords(r.Outcome), history)
-	}
-	return &releases[i], nil
+	return func(r v1alpha1.ReleaseSpec) bool {
+		return strings.HasPrefix(r.Source.Commit, commit) && (o.force || r.Outcome == v1alpha1.OutcomeSucceeded)
+	}, nil
 }
 
 // pin holds the App at a release, in place of one that it is held at already.
@@ -207,12 +245,20 @@ func (o *rollbackOptions) pin(ctx context.Context, s Streams, c *conn, app *v1al
 		what += "  " + clean(to.Source.Subject)
 	}
 	fmt.Fprintf(s.Out, "App %s goes back to release %d: %s\n", app.Name, to.Number, what)
-	fmt.Fprintf(s.Out, "It is held there until Git says something new of it, or until: abide unpin %s%s\n", app.Name, inNamespace(app))
+	ends := "until Git says something new of it, or until"
+	if p.Spec.Skips == "" { // it is not known what Git says, so nothing is newer
+		ends = "until"
+	}
+	fmt.Fprintf(s.Out, "It is held there %s: abide unpin %s%s\n", ends, app.Name, inNamespace(app))
+	if app.Status.State == v1alpha1.StatePaused {
+		fmt.Fprintf(s.Out, "It is paused, so nothing changes until: abide resume %s%s\n", app.Name, inNamespace(app))
+	}
 	return nil
 }
 
-// await waits until the App is as the release was.
-func (o *rollbackOptions) await(ctx context.Context, s Streams, c *conn, to *v1alpha1.ReleaseSpec) error {
+// await waits until the App is as the release was, or until that is not to be: it
+// failed, or Git has said something new since the App was read.
+func (o *rollbackOptions) await(ctx context.Context, s Streams, c *conn, before *v1alpha1.App, to *v1alpha1.ReleaseSpec) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, o.limit, errTimeLimit)
 	defer cancel()
 	progress := narrator{w: s.Err}
@@ -230,6 +276,9 @@ func (o *rollbackOptions) await(ctx context.Context, s Streams, c *conn, to *v1a
 				return true, nil
 			}
 		}
+		if p := app.Status.Pinned; p == nil && before.Status.DesiredHash != "" && app.Status.DesiredHash != before.Status.DesiredHash {
+			return true, nil
+		}
 		progress.say(o.app, doing(app))
 		return false, nil
 	})
@@ -238,6 +287,8 @@ func (o *rollbackOptions) await(ctx context.Context, s Streams, c *conn, to *v1a
 		return &exitError{exitTimeout, fmt.Errorf("%s is not back at release %d after %s: %s", o.app, to.Number, o.limit, doing(last))}
 	case err != nil:
 		return c.explain(err)
+	case last.Status.Pinned == nil:
+		return &exitError{exitFailed, fmt.Errorf("%s is not held at release %d: Git says something new of it, %s, and that goes on", o.app, to.Number, clean(last.Status.Source.Revision))}
 	case last.Status.State != v1alpha1.StatePinned:
 		return &exitError{exitFailed, fmt.Errorf("%s is not back at release %d: %s", o.app, to.Number, message(last))}
 	}

@@ -79,6 +79,83 @@ func TestPin(t *testing.T) {
 	}
 }
 
+// does runs a command about an App as a user would, and wants it to end well.
+func (w *world) does(app *v1alpha1.App, args ...string) string {
+	w.t.Helper()
+	said, err := w.command(append(args, "-n", app.Namespace)...)
+	if err != nil {
+		w.t.Fatalf("abide %v: %v: %s", args, err, said)
+	}
+	return said
+}
+
+// TestRollbackCommands: what a person does at night and in the morning. The App is
+// back although Git is down; then Git is put back to the same release, which ends
+// the hold without a change; and what abide has rolled back by itself is tried again
+// when he says so.
+func TestRollbackCommands(t *testing.T) {
+	w := newWorld(t)
+	ns := w.sandbox.Namespace(t)
+	for name, value := range map[string]string{
+		"HOME": t.TempDir(), "GIT_CONFIG_NOSYSTEM": "1", "GIT_CONFIG_GLOBAL": "/dev/null", "GIT_TERMINAL_PROMPT": "0",
+		"GIT_AUTHOR_NAME": "Ada", "GIT_AUTHOR_EMAIL": "ada@example.org", "GIT_COMMITTER_NAME": "Ada", "GIT_COMMITTER_EMAIL": "ada@example.org",
+	} {
+		t.Setenv(name, value)
+	}
+	var down atomic.Bool
+	w.git = func(next http.Handler) http.Handler {
+		return http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+			if down.Load() {
+				http.Error(rw, "down", http.StatusServiceUnavailable)
+				return
+			}
+			next.ServeHTTP(rw, r)
+		})
+	}
+	w.repo.Write(map[string]string{"app/a.yaml": configMap("a", "0")})
+	w.repo.Commit("zero")
+	w.run()
+	app := w.app("app", "app", ns)
+	w.outcome(app, 1, v1alpha1.OutcomeSucceeded)
+	for n, value := range []string{"good", "bad"} {
+		w.repo.Write(map[string]string{"app/a.yaml": configMap("a", value)})
+		w.ready(app, w.push(app, value))
+		w.outcome(app, int64(n+2), v1alpha1.OutcomeSucceeded)
+	}
+
+	down.Store(true)
+	w.does(app, "rollback", app.Name, "--reason", "the shop is empty", "--wait", "--timeout", "60s")
+	w.has(ns, "a", "good")
+	if p := w.get(app).Status.Pinned; p == nil || p.To != 2 || p.By != controllerUser {
+		t.Errorf("it is held at %+v", p)
+	}
+	down.Store(false)
+	said := w.does(app, "rollback", app.Name, "--git", "--reason", "the shop is empty")
+	if !strings.Contains(said, "app is as it was at release 2 of App app") {
+		t.Errorf("it says %q", said)
+	}
+	w.refresh(app)
+	w.ready(app, w.repo.Head("main"))
+	w.gone(&v1alpha1.Pin{}, app.Namespace, app.Name)
+	w.has(ns, "a", "good")
+
+	w.patchSpec(app, `{"sync":{"onFailure":"Rollback","timeout":"3s"}}`)
+	w.repo.Write(map[string]string{"app/a.yaml": configMap("a", "worse"), "app/web.yaml": unplaced("web", false)})
+	w.push(app, "worse")
+	w.says(app, "Pinned", "by abide itself")
+	w.has(ns, "a", "good")
+	before := len(w.releases(app))
+	w.does(app, "unpin", app.Name)
+	eventually(t, "what was skipped is tried again", func() error {
+		for _, r := range w.releases(app)[before:] {
+			if r.RollbackTo == 0 {
+				return nil
+			}
+		}
+		return fmt.Errorf("the releases are %+v", w.releases(app)[before:])
+	})
+}
+
 // TestUnpin: whoever removes a Pin has the App go on with what Git says.
 func TestUnpin(t *testing.T) {
 	w := newWorld(t)

@@ -103,6 +103,7 @@ func TestControllerMay(t *testing.T) {
 		{"list approvals.abide.dev", true, "acts of people are read"},
 		{"create approvals.abide.dev team", false, "and never made"},
 		{"create pauses.abide.dev team", false, "and never made"},
+		{"create pins.abide.dev team", false, "and never made"},
 		{"create events.events.k8s.io team", true, "what happened"},
 		{"create events team", true, "what happened, as controller-runtime still writes it"},
 
