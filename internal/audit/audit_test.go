@@ -333,6 +333,49 @@ func (l *late) Move(ctx context.Context, old, next Head) error {
 	return l.heads.Move(ctx, old, next)
 }
 
+// deaf is a head of which the answer to a move is lost.
+type deaf struct {
+	*heads
+	lose int // that many
+}
+
+func (d *deaf) Move(ctx context.Context, old, next Head) error {
+	err := d.heads.Move(ctx, old, next)
+	if d.lose--; err == nil && d.lose >= 0 {
+		return errors.New("connection reset")
+	}
+	return err
+}
+
+// TestLostAnswer: a head that was moved by this very process is no other writer's,
+// also where more was written since.
+func TestLostAnswer(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "audit.jsonl")
+	h := &heads{}
+	said := session(t, path, &deaf{h, 2}, func(l *Log) {
+		for n := range int64(3) {
+			l.Append(some(2)...)
+			for seq := int64(0); seq < 2*(n+1); time.Sleep(time.Millisecond) {
+				now, _ := h.Head(t.Context())
+				seq = now.Seq
+			}
+		}
+	})
+	whole(t, "after answers were lost", read(t, path), h, 6)
+	if strings.Contains(said, "another abide") {
+		t.Errorf("it takes itself for another one: %s", said)
+	}
+
+	// Moved on to a line in between.
+	c := &chain{head: Head{3, "c"}, end: 30, unknown: []written{{head: Head{1, "a"}, end: 10}, {head: Head{2, "b"}, end: 20}, {head: Head{3, "c"}, end: 30}}}
+	if !c.reached(Head{2, "b"}) || c.settled != 20 || len(c.unknown) != 1 || c.known != (Head{2, "b"}) {
+		t.Errorf("%+v", c)
+	}
+	if c.reached(Head{2, "x"}) {
+		t.Error("another's is taken for this one's")
+	}
+}
+
 // TestLateWord: nothing is lost when the head is moved by an abide that is dead.
 func TestLateWord(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "audit.jsonl")
@@ -432,28 +475,6 @@ func TestFewHeads(t *testing.T) {
 			t.Errorf("in a second the head was moved %d times", h.moves)
 		}
 	})
-}
-
-// TestUnknown: what the cluster does not take is not kept in memory without end.
-func TestUnknown(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "audit.jsonl")
-	l := New(Options{Path: path, Heads: &heads{}, Now: time.Now, Log: slog.New(slog.DiscardHandler)})
-	var c *chain
-	if err := l.open(t.Context(), &c); err != nil {
-		t.Fatal(err)
-	}
-	defer l.close(&c)
-	for range 2 {
-		if err := l.write(c, some(MaxBehind), 0); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if len(c.unknown) != MaxBehind || c.dropped != MaxBehind {
-		t.Errorf("%d are kept, %d are not", len(c.unknown), c.dropped)
-	}
-	if err := l.takeBack(c); err != nil || l.lost != MaxBehind || len(l.behind) != MaxBehind {
-		t.Errorf("%v: %d are lost, %d to be written", err, l.lost, len(l.behind))
-	}
 }
 
 // counted counts how often a head is moved.

@@ -10,6 +10,7 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"slices"
 	"sync"
 	"time"
 
@@ -102,10 +103,30 @@ type chain struct {
 	known Head     // that the API has
 	// unknown are the entries that were written here and that the API does not know
 	// of. The file was settled bytes long before them, and is written up to end.
-	unknown      []Entry
+	unknown      []written
 	settled, end int64
-	// dropped are how many of them are not in memory any more.
-	dropped int64
+}
+
+// written is an entry in the file, the head it came to, and where it ends.
+type written struct {
+	Entry
+	head Head
+	end  int64
+}
+
+// reached notes that the API knows of the chain up to a head, and returns false if
+// that is none of this process.
+func (c *chain) reached(h Head) bool {
+	if h == c.head {
+		c.known, c.unknown, c.settled = c.head, nil, c.end
+		return true
+	}
+	i := slices.IndexFunc(c.unknown, func(w written) bool { return w.head == h })
+	if i < 0 {
+		return false
+	}
+	c.known, c.settled, c.unknown = h, c.unknown[i].end, c.unknown[i+1:]
+	return true
 }
 
 // Run writes until ctx ends, and then what is left.
@@ -190,6 +211,9 @@ func (l *Log) work(ctx context.Context, c **chain, all bool) error {
 func (l *Log) moveHead(ctx context.Context, c **chain) error {
 	err := l.o.Heads.Move(ctx, (*c).known, (*c).head)
 	if other := (*OtherWriterError)(nil); errors.As(err, &other) {
+		if (*c).reached(other.Now) { // by a move whose answer was lost
+			return nil
+		}
 		l.o.Log.Warn("the audit log goes on from what another abide has written", "error", err)
 		err := l.takeBack(*c)
 		if err == nil {
@@ -200,7 +224,7 @@ func (l *Log) moveHead(ctx context.Context, c **chain) error {
 	if err != nil {
 		return fmt.Errorf("storing the head of the audit log: %w", err)
 	}
-	(*c).known, (*c).unknown, (*c).dropped, (*c).settled = (*c).head, nil, 0, (*c).end
+	(*c).reached((*c).head)
 	return nil
 }
 
@@ -230,9 +254,14 @@ func (l *Log) takeBack(c *chain) error {
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.behind = append(c.unknown, l.behind...)
-	l.lost += c.dropped
-	c.unknown, c.dropped = nil, 0
+	var again []Entry
+	for _, w := range c.unknown {
+		if w.Kind != KindResumed { // which is said anew
+			again = append(again, w.Entry)
+		}
+	}
+	l.behind = append(again, l.behind...)
+	c.unknown = nil
 	return nil
 }
 
@@ -259,6 +288,7 @@ func (l *Log) moved(c *chain) bool {
 // write writes entries, and syncs them to disk.
 func (l *Log) write(c *chain, batch []Entry, lost int64) error {
 	var b bytes.Buffer
+	var lines []written
 	head := c.head
 	if lost > 0 {
 		batch = append([]Entry{{Kind: KindGap, Lost: lost, Message: "entries were lost: they could not be written for too long"}}, batch...)
@@ -274,6 +304,7 @@ func (l *Log) write(c *chain, batch []Entry, lost int64) error {
 		}
 		b.Write(line)
 		head = next
+		lines = append(lines, written{e, head, int64(b.Len())})
 	}
 	if c.file == nil {
 		_, err := l.o.Stdout.Write(b.Bytes())
@@ -292,14 +323,9 @@ func (l *Log) write(c *chain, batch []Entry, lost int64) error {
 		return err
 	}
 	c.head, c.end = head, before+int64(b.Len())
-	for _, e := range batch {
-		if e.Kind != KindResumed { // which is said anew
-			c.unknown = append(c.unknown, e)
-		}
-	}
-	if more := len(c.unknown) - MaxBehind; more > 0 { // the head can't be stored for very long
-		c.unknown = append([]Entry(nil), c.unknown[more:]...)
-		c.dropped += int64(more)
+	for _, w := range lines {
+		w.end += before
+		c.unknown = append(c.unknown, w)
 	}
 	return nil
 }

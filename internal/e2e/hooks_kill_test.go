@@ -249,8 +249,7 @@ func TestApprovalsOnRecord(t *testing.T) {
 		many[fmt.Sprintf("app/many-%d.yaml", i)] = configMap(fmt.Sprint("many-", i), "1")
 	}
 	w.repo.Write(many)
-	w.push(app, "two")
-	w.outcome(app, 2, v1alpha1.OutcomeSucceeded)
+	w.ready(app, w.push(app, "two"))
 
 	pin := w.pin(app, 1)
 	plan := w.waits(app, "DeletionBudget")
@@ -263,6 +262,7 @@ func TestApprovalsOnRecord(t *testing.T) {
 	for name := range many {
 		w.repo.Remove(name)
 	}
+	w.repo.Write(map[string]string{"app/a.yaml": configMap("a", "2")}) // another plan than what was approved
 	w.push(app, "three")
 	plan = w.waits(app, "DeletionBudget")
 	w.approve(app, plan.Digest)
@@ -271,6 +271,36 @@ func TestApprovalsOnRecord(t *testing.T) {
 	}
 	if i := slices.IndexFunc(w.releases(app), func(r v1alpha1.ReleaseSpec) bool { return r.Outcome == v1alpha1.OutcomeRejected }); i >= 0 {
 		t.Errorf("nothing was rejected, and on record is %+v", w.releases(app)[i])
+	}
+}
+
+// TestRejectedIsNothing: a plan that was rejected has changed nothing: what is there
+// needs no release, and no hook, after a restart.
+func TestRejectedIsNothing(t *testing.T) {
+	w := newWorld(t)
+	ns := w.sandbox.Namespace(t)
+	w.repo.Write(map[string]string{"app/many.yaml": configMaps("many", 10, "1"), "app/before.yaml": job("before", hookAt("pre-sync"), completes)})
+	w.repo.Commit("one")
+	w.run()
+	app := w.app("app", "app", ns)
+	w.outcome(app, 1, v1alpha1.OutcomeSucceeded)
+	w.repo.Write(map[string]string{"app/many.yaml": configMaps("many", 1, "1")})
+	w.push(app, "two")
+	w.waits(app, "DeletionBudget")
+	w.repo.Write(map[string]string{"app/many.yaml": configMaps("many", 10, "1")})
+	w.push(app, "as before")
+	w.outcome(app, 2, v1alpha1.OutcomeRejected)
+	w.abide.kill()
+	since := now()
+	w.run()
+	w.refreshed(app)
+	w.repo.Write(map[string]string{"app/many.yaml": configMaps("many", 10, "2")})
+	w.push(app, "three")
+	if rel := w.outcome(app, 3, v1alpha1.OutcomeSucceeded); rel.Plan.Update != 10 {
+		t.Errorf("a restart made a release of nothing: %+v", rel)
+	}
+	if made := w.created(since, "jobs"); len(made) != 1 {
+		t.Errorf("hooks that ran since: %v", made)
 	}
 }
 

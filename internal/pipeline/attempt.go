@@ -87,22 +87,37 @@ func (r *run) last(ctx context.Context) (*v1alpha1.ReleaseSpec, error) {
 		return nil, nil
 	}
 	if note.Outcome == v1alpha1.OutcomeSucceeded && len(r.out.Healed) == 0 && !r.deleting {
-		return &v1alpha1.ReleaseSpec{App: r.id.Name, AppUID: note.UID, Number: note.Number, DesiredHash: note.Hash, Outcome: note.Outcome, Manifests: note.Manifests}, nil
+		return noted(&note), nil
 	}
-	rel, err := r.Releases.Read(ctx, r.id, note.Number)
-	if gone := (*release.NotFoundError)(nil); errors.As(err, &gone) {
-		// Somebody removed it. What it was doing begins anew.
-		s := &v1alpha1.ReleaseSpec{App: r.id.Name, AppUID: note.UID, Number: note.Number, DesiredHash: note.Hash, Outcome: note.Outcome, Manifests: note.Manifests}
-		if s.Outcome == v1alpha1.OutcomeRunning {
-			s.Outcome = v1alpha1.OutcomeSuperseded
+	// A plan that was rejected has changed nothing: what was before it counts.
+	for n := note.Number; n > 0; n-- {
+		rel, err := r.Releases.Read(ctx, r.id, n)
+		gone := (*release.NotFoundError)(nil)
+		switch {
+		case errors.As(err, &gone) && n == note.Number && note.Outcome != v1alpha1.OutcomeRejected:
+			return noted(&note), nil // somebody removed it
+		case errors.As(err, &gone) && note.Healthy != nil:
+			return noted(note.Healthy), nil
+		case errors.As(err, &gone):
+			return nil, nil
+		case err != nil:
+			return nil, err
+		case rel.Spec.Outcome != v1alpha1.OutcomeRejected:
+			r.mem.release = &rel.Spec
+			return r.mem.release, nil
 		}
-		return s, nil
 	}
-	if err != nil {
-		return nil, err
+	return nil, nil
+}
+
+// noted is what is known of a release without its record. What one was doing whose
+// record is gone begins anew.
+func noted(n *release.Note) *v1alpha1.ReleaseSpec {
+	s := &v1alpha1.ReleaseSpec{AppUID: n.UID, Number: n.Number, DesiredHash: n.Hash, Outcome: n.Outcome, Manifests: n.Manifests}
+	if s.Outcome == v1alpha1.OutcomeRunning {
+		s.Outcome = v1alpha1.OutcomeSuperseded
 	}
-	r.mem.release = &rel.Spec
-	return r.mem.release, nil
+	return s
 }
 
 // continues tells whether a release that is under way brings about what this run
@@ -168,6 +183,9 @@ func (r *run) nextNumber(last *v1alpha1.ReleaseSpec) int64 {
 	}
 	if s := r.app.Status.Release; s != nil {
 		n = max(n, s.Number)
+	}
+	if note, ok := r.Releases.Last(r.id); ok { // also of a plan that was rejected
+		n = max(n, note.Number)
 	}
 	r.mem.number = n + 1
 	return n + 1
@@ -501,9 +519,8 @@ func (r *run) reject() {
 	}
 	r.mem.rejected = s.Plan.Digest
 	now := metav1.NewMicroTime(r.Now())
-	last, _ := r.Releases.Last(r.id)
 	rel := &v1alpha1.ReleaseSpec{
-		App: r.id.Name, AppUID: r.app.UID, Number: r.nextNumber(&v1alpha1.ReleaseSpec{Number: last.Number}), DesiredHash: s.DesiredHash, Source: s.Source,
+		App: r.id.Name, AppUID: r.app.UID, Number: r.nextNumber(nil), DesiredHash: s.DesiredHash, Source: s.Source,
 		Trigger: v1alpha1.TriggerCommit, Outcome: v1alpha1.OutcomeRejected, FinishedAt: &now,
 		Message: object.Shorten("nobody approved its plan before Git said something else: " + s.Plan.Message),
 		Plan:    v1alpha1.ReleasePlan{Digest: s.Plan.Digest, Create: s.Plan.Create, Update: s.Plan.Update, Adopt: s.Plan.Adopt, Delete: s.Plan.Delete},

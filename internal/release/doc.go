@@ -13,7 +13,8 @@
 //
 // The manifests of a release are what was rendered, normalised, hooks included,
 // in groups of a few dozen objects that hang on the keys of the objects, so that a
-// change of one object leaves most groups of a large App as they were. A group is
+// change of one object leaves most groups of a large App as they were. Hooks are all in
+// the first: they run in the order in which they are kept. A group is
 // lines of JSON under a first line
 //
 //	{"format":1,"app":"NAMESPACE/NAME","objects":2,"hooks":1}
