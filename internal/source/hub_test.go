@@ -866,6 +866,32 @@ func TestFetchErrorKeepsLastGoodState(t *testing.T) {
 	})
 }
 
+// A disk that was full for a day is tried again as soon as one that was full for
+// a minute.
+func TestLocalFaultIsTriedSoon(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := start(t, Options{})
+		r := b.w.at(repoURL)
+		b.Follow("a", Want{URL: repoURL})
+		synctest.Wait()
+		r.w.mu.Lock()
+		r.fetchErr = &git.Error{Kind: git.CacheFailed, Problem: "full"}
+		r.w.mu.Unlock()
+		r.push(hash("2"))
+		time.Sleep(24 * time.Hour)
+		if s := b.state(t, "a"); git.ReasonOf(s.Err) != "CacheFailed" {
+			t.Errorf("%+v", s)
+		}
+		r.w.mu.Lock()
+		r.fetchErr = nil
+		r.w.mu.Unlock()
+		time.Sleep(2 * time.Minute)
+		if s := b.state(t, "a"); s.Revision.Hash != hash("2") || s.Err != nil {
+			t.Errorf("%+v", s)
+		}
+	})
+}
+
 func TestOneBadCommitDoesNotSlowTheOthers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := start(t, Options{Interval: 10 * time.Second})

@@ -208,6 +208,15 @@ func (h *Hub) finish(l *look) {
 	h.after(g)
 }
 
+// localPause is the longest pause after a fault of abide's own disk: whoever has
+// put that right need not wait as for a host that comes back some time.
+const localPause = time.Minute
+
+func local(err error) bool {
+	var e interface{ Local() bool }
+	return errors.As(err, &e) && e.Local()
+}
+
 func noAnswer(err error) bool {
 	var e interface{ NoAnswer() bool }
 	return errors.As(err, &e) && e.NoAnswer()
@@ -231,10 +240,17 @@ func (h *Hub) record(f *follow, found finding, at time.Time) {
 			f.failed, f.failures = found.revision.Hash, 0
 		}
 		f.failures++
-		f.retryAt = at.Add(h.backoff(f.group.interval, f.failures))
+		pause := h.backoff(f.group.interval, f.failures)
+		if local(found.err) {
+			pause = min(pause, localPause)
+		}
+		f.retryAt = at.Add(pause)
 	}
 	if s.Revision != f.state.Revision || !sameError(s.Err, f.state.Err) {
 		h.tell(f)
+		if local(s.Err) { // whom it concerns reads the log, and not the App
+			h.log.Warn("a repository cannot be fetched", "url", f.group.key.url, "error", s.Err)
+		}
 	} else if s.Err != nil {
 		s.Err = f.state.Err // so that an unchanged state is the same value
 	}

@@ -15,6 +15,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
 )
 
@@ -163,7 +164,11 @@ func (c *cache) put(name string, content []byte) error {
 }
 
 func (c *cache) failed(err error) error {
-	return errorf(CacheFailed, "", "check the disk of abide's cache", "the cache of charts cannot be written (%v)", err).because(err)
+	why := err
+	if e := syscall.Errno(0); errors.As(err, &e) {
+		why = e // without the name of a temporary file, which is another one each time
+	}
+	return errorf(CacheFailed, "", "check the disk of abide's cache", "the cache of charts, %s, cannot be written (%v)", c.dir, why).because(err)
 }
 
 // took books a file and makes room for it.

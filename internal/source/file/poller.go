@@ -15,6 +15,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
 
 	"abide.dev/abide/internal/snapshot"
@@ -400,7 +401,7 @@ func (p *Poller) keep(f *followed, w Want, digest string, b []byte) error {
 	}
 	t, err := os.CreateTemp(p.o.Dir, ".new-")
 	if err != nil {
-		return errorf("CacheFailed", "", "the cache cannot be written: %v", err)
+		return p.failed(err)
 	}
 	_, err = t.Write(b)
 	err = errors.Join(err, t.Close())
@@ -409,10 +410,18 @@ func (p *Poller) keep(f *followed, w Want, digest string, b []byte) error {
 	}
 	if err != nil {
 		_ = os.Remove(t.Name()) // the first error is the one to tell
-		return errorf("CacheFailed", "", "the cache cannot be written: %v", err)
+		return p.failed(err)
 	}
 	p.held[digest] = content{int64(len(b)), objhash.Blob(b)}
 	return nil
+}
+
+// failed says that the cache cannot be written.
+func (p *Poller) failed(err error) error {
+	if e := syscall.Errno(0); errors.As(err, &e) {
+		err = e // without the name of a temporary file, which is another one each time
+	}
+	return errorf("CacheFailed", "", "the cache of files, %s, cannot be written: %v", p.o.Dir, err)
 }
 
 const digestPrefix = "sha256:"

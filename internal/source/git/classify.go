@@ -4,6 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
 	"strings"
 
 	"abide.dev/abide/internal/source/dialguard"
@@ -82,7 +85,7 @@ var damage = []string{
 	"is corrupt", "object corrupt", "is empty", "bad object", "unable to read", "missing blob", "missing tree", "missing commit",
 	"did not send all necessary objects", "unable to read tree", "bad signature", "invalid index-pack", "packfile",
 	"not a git repository: '", "pack has bad object", "loose object", "bad pack header", "failed to read object", "invalid object",
-	"bad config", "unresolved delta", "inflate:", "could not parse commit", "not a valid object", "bad ref",
+	"bad config", "packed-refs", "bad shallow", "unresolved delta", "inflate:", "could not parse commit", "not a valid object", "bad ref",
 }
 
 // classify turns a failed git process into an [Error] about u. mirror tells
@@ -152,6 +155,60 @@ func remoteSpoke(text string) bool {
 		}
 	}
 	return false
+}
+
+// diskTrouble are the words for a disk that can't be written, and what to call
+// that.
+var diskTrouble = []struct{ text, problem string }{
+	{"no space left on device", "is full"},
+	{"out of diskspace", "is full"},
+	{"disk quota exceeded", "is full"},
+	{"read-only file system", "is read-only"},
+}
+
+// disk gives an error that comes of the disk under the cache the kind CacheFailed,
+// and returns every other one as it is. What else git says then, such as that it
+// can't write an object, reads like damage; and names of temporary files, which
+// are others each time, make of one trouble many.
+func (m *Mirror) disk(err error) error {
+	if err == nil {
+		return nil
+	}
+	problem := ""
+	said := func(line string) {
+		for _, d := range diskTrouble {
+			if problem == "" && strings.Contains(line, d.text) {
+				problem = "the disk that abide's cache is on " + d.problem
+			}
+		}
+	}
+	own := func(err error) {
+		if said(err.Error()); problem == "" {
+			problem = "abide's cache cannot be written: " + err.Error()
+		}
+	}
+	var f *failure
+	var file *fs.PathError
+	var files *os.LinkError
+	switch {
+	case errors.As(err, &f):
+		for line := range strings.Lines(strings.ToLower(f.stderr)) {
+			if !strings.HasPrefix(line, "remote:") && !strings.Contains(line, "remote error") { // which speak of its own disk
+				said(line)
+			}
+		}
+	case errors.Is(err, fs.ErrNotExist): // the cache was deleted under us
+	case errors.As(err, &file) && file.Op != "fork/exec": // which is git that does not start
+		own(file.Err)
+	case errors.As(err, &files):
+		own(files.Err)
+	}
+	if problem == "" {
+		return err
+	}
+	return &Error{Kind: CacheFailed, URL: m.url.String(), Err: err,
+		Problem: fmt.Sprintf("%s (%s)", problem, filepath.Dir(m.store.mirrorsDir)),
+		Hint:    "make room there or repair the volume; abide then goes on by itself"}
 }
 
 func fsckKind(text string) Kind {

@@ -42,7 +42,6 @@ var settings = [][2]string{
 	{"http.sslVerify", "true"},
 	{"http.delegation", "none"},
 	{"http.lowSpeedLimit", "1"},
-	{"http.lowSpeedTime", "60"},
 	{"http.userAgent", "abide"},
 	{"ssh.variant", "ssh"},
 }
@@ -121,6 +120,7 @@ func (s *Store) environment(u URL, c Credentials, gitDir string, way *gate.Pass)
 			pairs = append(pairs, [2]string{"http.sslCAInfo", name})
 		}
 	}
+	pairs = append(pairs, [2]string{"http.lowSpeedTime", strconv.Itoa(int(max(1, s.limits.StallTimeout.Seconds())))})
 	env = append(env, "GIT_CONFIG_GLOBAL="+global, "GIT_CONFIG_COUNT="+strconv.Itoa(len(pairs)))
 	for i, p := range pairs {
 		n := strconv.Itoa(i)

@@ -32,6 +32,7 @@ const (
 	RepositoryTooLarge        Kind = "RepositoryTooLarge"
 	FetchTimeout              Kind = "FetchTimeout"
 	MirrorCorrupt             Kind = "MirrorCorrupt" // repaired by the next fetch
+	CacheFailed               Kind = "CacheFailed"   // the disk of the cache is full, or cannot be written
 	GitFailed                 Kind = "GitFailed"     // anything else that git said
 )
 
@@ -82,6 +83,10 @@ func (e *Error) Refused() bool {
 func (e *Error) NoAnswer() bool {
 	return e.Kind == HostUnreachable || e.Kind == FetchTimeout
 }
+
+// Local tells that neither the remote nor the network is to blame, but the disk
+// of abide's own cache.
+func (e *Error) Local() bool { return e.Kind == CacheFailed }
 
 // ReasonOf returns the reason of the first error in err's tree that has one,
 // or GitFailed.

@@ -76,16 +76,9 @@ func (m *Mirror) changing(ctx context.Context, change func() error) error {
 	if err := m.acquire(ctx); err != nil {
 		return err
 	}
-	err := change()
-	if IsKind(err, MirrorCorrupt) && ctx.Err() == nil {
-		if m.corrupt.Load() || !m.sound(ctx) {
-			m.corrupt.Store(true)
-			err = change()
-		} else {
-			// A pack that cannot be read is no reason to lose a good mirror.
-			err = &Error{Kind: RepositoryMalformed, URL: m.url.String(), Err: err,
-				Problem: "the remote sent data that git cannot use", Hint: "run git fsck on the repository there"}
-		}
+	err := m.disk(change())
+	if ctx.Err() == nil && (IsKind(err, MirrorCorrupt) || IsKind(err, GitFailed)) {
+		err = m.repair(ctx, err, change)
 	}
 	if err != nil && m.opened {
 		m.sweep()
@@ -97,6 +90,35 @@ func (m *Mirror) changing(ctx context.Context, change func() error) error {
 		m.maintainLater()
 	}
 	return err
+}
+
+// repair looks for the reason of an error in the mirror, and makes the change
+// once more with a new one if that one is broken. The caller holds the lock.
+func (m *Mirror) repair(ctx context.Context, err error, change func() error) error {
+	suspect := IsKind(err, MirrorCorrupt)
+	if m.corrupt.Load() || suspect && !m.sound(ctx) || !suspect && !m.usable(ctx) {
+		m.corrupt.Store(true)
+		if err = m.disk(change()); !IsKind(err, MirrorCorrupt) {
+			return err
+		}
+		m.corrupt.Store(false) // it is new: throwing it away again and again helps nobody
+	} else if !suspect {
+		return err
+	}
+	// A pack that cannot be read is no reason to lose a good mirror.
+	return &Error{Kind: RepositoryMalformed, URL: m.url.String(), Err: err,
+		Problem: "the remote sent data that git cannot use", Hint: "run git fsck on the repository there"}
+}
+
+// usable takes a quick look at the mirror: at its configuration, its refs and
+// what they point to. The caller holds the lock.
+func (m *Mirror) usable(ctx context.Context) bool {
+	if !m.opened {
+		return true
+	}
+	err := m.store.run(ctx, call{args: []string{"rev-list", "--max-count=1", "--all"}, gitDir: m.dir, timeout: m.store.limits.ListTimeout})
+	var f *failure
+	return err == nil || !errors.As(err, &f) || f.timedOut // a slow disk is no broken mirror
 }
 
 // sound checks every object of the mirror. The caller holds the lock.

@@ -84,7 +84,7 @@ func (m *Mirror) Maintain(ctx context.Context, full bool) error {
 	}
 	for _, args := range steps {
 		err := m.store.run(ctx, call{args: args, gitDir: m.dir, timeout: m.store.limits.FetchTimeout})
-		if err = classify(m.url, Credentials{}, true, err); err != nil {
+		if err = m.disk(classify(m.url, Credentials{}, true, err)); err != nil {
 			if IsKind(err, MirrorCorrupt) {
 				m.corrupt.Store(true)
 			}

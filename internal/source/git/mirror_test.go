@@ -280,6 +280,16 @@ func eachObject(t *testing.T, dir string, do func(path string)) {
 	}
 }
 
+// inMirror is the path of a file of the only mirror below dir.
+func inMirror(t *testing.T, dir, name string) string {
+	t.Helper()
+	mirrors, _ := filepath.Glob(filepath.Join(dir, "mirrors", "*"))
+	if len(mirrors) != 1 {
+		t.Fatalf("there are the mirrors %q", mirrors)
+	}
+	return filepath.Join(mirrors[0], filepath.FromSlash(name))
+}
+
 func TestDamagedMirrorRecovers(t *testing.T) {
 	for name, damage := range map[string]func(t *testing.T, dir string){
 		"objects cut to nothing": func(t *testing.T, dir string) {
@@ -295,6 +305,19 @@ func TestDamagedMirrorRecovers(t *testing.T) {
 			os.Remove(filepath.Join(filepath.Dir(names[0]), "HEAD"))
 		},
 		"everything deleted": func(t *testing.T, dir string) { os.RemoveAll(filepath.Join(dir, "mirrors")) },
+		"HEAD gone":          func(t *testing.T, dir string) { os.Remove(inMirror(t, dir, "HEAD")) },
+		"refs gone":          func(t *testing.T, dir string) { os.RemoveAll(inMirror(t, dir, "refs")) },
+		"kept ref garbled": func(t *testing.T, dir string) {
+			names, _ := filepath.Glob(inMirror(t, dir, "refs/abide/keep/*"))
+			os.WriteFile(names[0], []byte("garbage"), 0o600)
+		},
+		"packed refs garbled": func(t *testing.T, dir string) {
+			os.WriteFile(inMirror(t, dir, "packed-refs"), []byte("garbage\n"), 0o600)
+		},
+		"boundary garbled": func(t *testing.T, dir string) {
+			os.WriteFile(inMirror(t, dir, "shallow"), []byte("garbage\n"), 0o600)
+		},
+		"object folder gone": func(t *testing.T, dir string) { os.RemoveAll(inMirror(t, dir, "objects")) },
 		"a stale lock": func(t *testing.T, dir string) {
 			names, _ := filepath.Glob(filepath.Join(dir, "mirrors", "*"))
 			os.WriteFile(filepath.Join(names[0], "shallow.lock"), nil, 0o600)
@@ -314,7 +337,9 @@ func TestDamagedMirrorRecovers(t *testing.T) {
 			second := repo.Write(map[string]string{"a": "2"}).Commit("two")
 			// What the Hub does: fetch, read, and fetch again when told that
 			// the mirror is broken.
-			for _, commit := range []string{first, second} {
+			// The first one again, since a mirror that is found broken with the second
+			// is made anew.
+			for _, commit := range []string{first, second, first} {
 				for try := 0; ; try++ {
 					err := m.Fetch(t.Context(), anonymous, git.Want{Hash: commit, Base: first})
 					var tree snapshot.Tree

@@ -66,7 +66,7 @@ func (m *Mirror) ListRefs(ctx context.Context, c Credentials, patterns []string)
 		return Refs{}, &Error{Kind: GitFailed, URL: m.url.String(), Problem: "the list of refs cannot be read: " + bad.problem, Err: err}
 	}
 	if err != nil {
-		return Refs{}, classify(m.url, c, false, err)
+		return Refs{}, m.disk(classify(m.url, c, false, err))
 	}
 	refs.Empty = refs.Empty && (all || heads)
 	return refs, nil

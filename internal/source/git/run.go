@@ -136,7 +136,7 @@ func (s *Store) start(cmd *exec.Cmd, c call) error {
 	}
 	config, err := json.Marshal(sshclient.Config{
 		Host: c.url.host, Key: c.creds.SSHKey, Passphrase: c.creds.SSHPassphrase, KnownHosts: c.creds.KnownHosts,
-		AllowAddresses: s.allow,
+		AllowAddresses: s.allow, Stall: s.limits.StallTimeout,
 	})
 	if err != nil {
 		return err

@@ -4,9 +4,11 @@ import (
 	"crypto/ed25519"
 	"crypto/rand"
 	"encoding/pem"
+	"io"
 	"net"
 	"strings"
 	"testing"
+	"time"
 
 	"golang.org/x/crypto/ssh"
 	"golang.org/x/crypto/ssh/knownhosts"
@@ -115,4 +117,57 @@ func TestSSHUnreachable(t *testing.T) {
 	m := mirrorOf(t, newStore(t, git.Options{}), "ssh://git@"+address+"/repo.git")
 	_, err = m.ListRefs(t.Context(), git.Credentials{SSHKey: private, KnownHosts: knownhosts.Line([]string{address}, key) + "\n"}, []string{"HEAD"})
 	wantKind(t, err, git.HostUnreachable)
+}
+
+// TestSSHStall: a host that falls silent in the middle of a fetch is given up.
+func TestSSHStall(t *testing.T) {
+	repo := gittest.New(t)
+	noise := make([]byte, 300<<10)
+	rand.Read(noise)
+	commit := repo.Write(map[string]string{"a": string(noise)}).Commit("one")
+	public, private := sshKey(t, "")
+	server, err := sshserver.Start(repo.Root, public)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(server.Close)
+	address := silentAfter(t, server.Addr(), 64<<10)
+	creds := git.Credentials{SSHKey: private, KnownHosts: knownhosts.Line([]string{address}, server.HostKey()) + "\n"}
+	m := mirrorOf(t, newStore(t, git.Options{Limits: git.Limits{StallTimeout: time.Second}}), "ssh://git@"+address+"/repo.git")
+	err = m.Fetch(t.Context(), creds, git.Want{Hash: commit})
+	wantKind(t, err, git.HostUnreachable)
+	if !strings.Contains(err.Error(), "nothing has come") {
+		t.Errorf("it says %q", err)
+	}
+}
+
+// silentAfter listens before a server, and passes on so many bytes of what it
+// sends on each connection, and then nothing.
+func silentAfter(t *testing.T, server string, most int64) (address string) {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { l.Close() })
+	go func() {
+		for {
+			client, err := l.Accept()
+			if err != nil {
+				return
+			}
+			behind, err := net.Dial("tcp", server)
+			if err != nil {
+				client.Close()
+				return
+			}
+			go func() {
+				defer behind.Close()
+				defer client.Close()
+				io.Copy(behind, client) // until the client goes
+			}()
+			go io.CopyN(client, behind, most)
+		}
+	}()
+	return l.Addr().String()
 }

@@ -42,6 +42,7 @@ type Options struct {
 type Limits struct {
 	ListTimeout  time.Duration // of one ls-remote, 30 s
 	FetchTimeout time.Duration // of one fetch, 10 min
+	StallTimeout time.Duration // of a connection on which nothing comes, 1 min; in whole seconds
 	ReadTimeout  time.Duration // of one object, 1 min
 	MaxFile      int64         // bytes of one blob, 32 MiB
 	MaxTree      int64         // bytes of one tree or commit object, 32 MiB
@@ -55,6 +56,7 @@ type Limits struct {
 func (l Limits) withDefaults() Limits {
 	def(&l.ListTimeout, 30*time.Second)
 	def(&l.FetchTimeout, 10*time.Minute)
+	def(&l.StallTimeout, time.Minute)
 	def(&l.ReadTimeout, time.Minute)
 	def(&l.MaxFile, 32<<20)
 	def(&l.MaxTree, 32<<20)

@@ -21,6 +21,7 @@ import (
 	"os"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/crypto/ssh"
@@ -43,6 +44,8 @@ type Config struct {
 	KnownHosts string // the text of a known_hosts file
 	// AllowAddresses may be connected to whatever they are; see package dialguard.
 	AllowAddresses []netip.Prefix
+	// Stall is how long nothing may come before the connection is given up.
+	Stall time.Duration
 }
 
 const (
@@ -116,7 +119,7 @@ func run(args []string, stdin io.Reader, stdout, stderr io.Writer) (int, error) 
 	if target.address() != withPort(config.Host) {
 		return 0, fail(kindCredentials, "the SSH key is for %s and is not used for %s", config.Host, target.address())
 	}
-	client, err := dial(context.Background(), target, config)
+	client, conn, err := dial(context.Background(), target, config)
 	if err != nil {
 		return 0, err
 	}
@@ -136,6 +139,8 @@ func run(args []string, stdin io.Reader, stdout, stderr io.Writer) (int, error) 
 	err = session.Wait()
 	var exit *ssh.ExitError
 	switch {
+	case conn.stalled.Load():
+		return 0, fail(kindUnreachable, "nothing has come from the SSH server at %s for %s; abide keeps trying", target.address(), config.Stall)
 	case errors.As(err, &exit):
 		return max(exit.ExitStatus(), 1), nil
 	case err != nil:
@@ -219,14 +224,45 @@ func readConfig() (Config, error) {
 	return c, nil
 }
 
-func dial(ctx context.Context, t target, c Config) (*ssh.Client, error) {
+// attended is a connection that ends when nothing has come for a while. The
+// handshake has a limit of its own.
+type attended struct {
+	net.Conn
+	limit   atomic.Int64 // of the time between two reads, 0 for none
+	stalled atomic.Bool
+}
+
+// Read implements net.Conn.
+func (a *attended) Read(b []byte) (int, error) {
+	a.extend()
+	n, err := a.Conn.Read(b)
+	if errors.Is(err, os.ErrDeadlineExceeded) && a.limit.Load() > 0 {
+		a.stalled.Store(true)
+	}
+	return n, err
+}
+
+// attend begins to look after the connection.
+func (a *attended) attend(limit time.Duration) {
+	_ = a.SetDeadline(time.Time{})
+	a.limit.Store(int64(limit))
+	a.extend() // also for a read that is under way
+}
+
+func (a *attended) extend() {
+	if limit := time.Duration(a.limit.Load()); limit > 0 {
+		_ = a.SetReadDeadline(time.Now().Add(limit))
+	}
+}
+
+func dial(ctx context.Context, t target, c Config) (*ssh.Client, *attended, error) {
 	signer, err := parseKey(c)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	check, err := hostKeys(c.KnownHosts)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	var asked bool
 	var hostKeyErr error
@@ -246,29 +282,30 @@ func dial(ctx context.Context, t target, c Config) (*ssh.Client, error) {
 	ctx, cancel := context.WithTimeout(ctx, dialTimeout)
 	defer cancel()
 	guard := dialguard.New(dialguard.Options{Allow: c.AllowAddresses, Timeout: dialTimeout})
-	conn, err := guard.DialContext(ctx, "tcp", t.address())
+	tcp, err := guard.DialContext(ctx, "tcp", t.address())
 	var blocked *dialguard.BlockedError
 	switch {
 	case errors.As(err, &blocked) && blocked.Prefix() != "":
-		return nil, fail(kindBlocked, "%v; if the host is meant to be there, whoever runs abide can allow %s", blocked, blocked.Prefix())
+		return nil, nil, fail(kindBlocked, "%v; if the host is meant to be there, whoever runs abide can allow %s", blocked, blocked.Prefix())
 	case err != nil:
-		return nil, fail(kindUnreachable, "the host cannot be reached (%v); abide keeps trying", err)
+		return nil, nil, fail(kindUnreachable, "the host cannot be reached (%v); abide keeps trying", err)
 	}
+	conn := &attended{Conn: tcp}
 	_ = conn.SetDeadline(time.Now().Add(dialTimeout))
 	sc, channels, requests, err := ssh.NewClientConn(conn, t.address(), config)
 	if err != nil {
 		conn.Close()
 		switch {
 		case hostKeyErr != nil:
-			return nil, hostKeyErr
+			return nil, nil, hostKeyErr
 		case asked:
-			return nil, fail(kindAuth, "the host did not accept the key %s for the user %q; add its public half to the repository's deploy keys",
+			return nil, nil, fail(kindAuth, "the host did not accept the key %s for the user %q; add its public half to the repository's deploy keys",
 				ssh.FingerprintSHA256(signer.PublicKey()), t.user)
 		}
-		return nil, fail(kindUnreachable, "the SSH server at %s ended the handshake (%v)", t.address(), err)
+		return nil, nil, fail(kindUnreachable, "the SSH server at %s ended the handshake (%v)", t.address(), err)
 	}
-	_ = conn.SetDeadline(time.Time{})
-	return ssh.NewClient(sc, channels, requests), nil
+	conn.attend(c.Stall)
+	return ssh.NewClient(sc, channels, requests), conn, nil
 }
 
 func parseKey(c Config) (ssh.Signer, error) {
