@@ -30,6 +30,10 @@ func (k Kind) GVR() schema.GroupVersionResource {
 // Kinds are the kinds that an API server knows, as of the last look. It is safe
 // for concurrent use.
 type Kinds struct {
+	// Now is the clock, of which times given to Refresh are; set before the first
+	// use, nil is time.Now.
+	Now func() time.Time
+
 	list    func() (lists []*metav1.APIResourceList, down map[schema.GroupVersion]error, err error)
 	version func() (string, error)
 
@@ -153,7 +157,8 @@ func (k *Kinds) Refresh(ctx context.Context, since time.Time) error {
 	k.refreshing.Lock()
 	defer k.refreshing.Unlock()
 	k.mu.RLock()
-	fresh := k.kinds != nil && k.at.After(since)
+	// A look from the future is one from before the clock was put back.
+	fresh := k.kinds != nil && k.at.After(since) && !k.at.After(k.now())
 	k.mu.RUnlock()
 	if fresh {
 		return nil
@@ -161,7 +166,7 @@ func (k *Kinds) Refresh(ctx context.Context, since time.Time) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	began := time.Now()
+	began := k.now()
 	lists, down, err := k.list()
 	if err != nil {
 		return fmt.Errorf("asking the API server for its kinds: %w", err)
@@ -194,6 +199,13 @@ func (k *Kinds) Refresh(ctx context.Context, since time.Time) error {
 	k.kinds, k.down, k.at = kinds, hidden, began
 	k.caps = Capabilities{} // which are asked for by few
 	return nil
+}
+
+func (k *Kinds) now() time.Time {
+	if k.Now == nil {
+		return time.Now()
+	}
+	return k.Now()
 }
 
 // isObject tells the resources that hold objects from subresources and from

@@ -208,3 +208,33 @@ func TestCapabilities(t *testing.T) {
 		t.Errorf("it is down again, and was seen before: %+v", caps)
 	}
 }
+
+// TestClockPutBack: what was seen before the clock was put back is not fresh
+// until the clock has caught up.
+func TestClockPutBack(t *testing.T) {
+	now := time.Unix(1_000_000, 0)
+	looks := 0
+	k := &Kinds{Now: func() time.Time { return now }, list: func() ([]*metav1.APIResourceList, map[schema.GroupVersion]error, error) {
+		looks++
+		return lists(map[string][]string{"v1": {"ConfigMap"}}), nil, nil
+	}}
+	for _, step := range []struct {
+		by   time.Duration
+		want int
+		why  string
+	}{
+		{0, 1, "the first look"},
+		{100 * time.Millisecond, 1, "it is fresh"},
+		{-time.Hour, 2, "the clock was put back"},
+		{100 * time.Millisecond, 2, "it is fresh again"},
+		{24 * time.Hour, 3, "the clock was put forward"},
+	} {
+		now = now.Add(step.by)
+		if err := k.Refresh(t.Context(), now.Add(-time.Second)); err != nil {
+			t.Fatal(err)
+		}
+		if looks != step.want {
+			t.Errorf("%s: %d looks, want %d", step.why, looks, step.want)
+		}
+	}
+}

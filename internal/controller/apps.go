@@ -176,7 +176,7 @@ func (a *Apps) passes(id object.App) time.Duration {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	since, waits := a.waits[id]
-	if !waits {
+	if !waits || a.Now().Before(since) { // or the clock was put back
 		if a.waits == nil {
 			a.waits = map[object.App]time.Time{}
 		}

@@ -24,6 +24,14 @@ func TestPassing(t *testing.T) {
 	if d := a.passes(object.App{Namespace: "x", Name: "b"}); d != 0 {
 		t.Errorf("another App's wait has lasted %s", d)
 	}
+	now = now.Add(-time.Hour)
+	if d := a.passes(id); d != 0 {
+		t.Errorf("after the clock was put back it has lasted %s", d)
+	}
+	now = now.Add(2 * time.Second)
+	if d := a.passes(id); d != 2*time.Second {
+		t.Errorf("2 s after that it has lasted %s", d)
+	}
 	var fresh, old v1alpha1.App
 	old.Status.State = v1alpha1.StateInSync
 	if passing(&fresh) >= passing(&old) {

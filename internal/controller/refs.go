@@ -44,7 +44,7 @@ type judged struct{ ref, commit string }
 func NewRefs(c client.Client, namespace string, now func() time.Time, log *slog.Logger) *Refs {
 	return &Refs{
 		client: c, namespace: namespace, now: now, log: log,
-		queue:   workqueue.NewTypedRateLimitingQueue(workqueue.DefaultTypedControllerRateLimiter[refKey]()),
+		queue:   workqueue.NewTypedRateLimitingQueue(retryErrors[refKey]()),
 		records: map[refKey]*v1alpha1.GitRef{},
 		wanted:  map[refKey]judged{},
 	}

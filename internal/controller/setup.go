@@ -2,8 +2,10 @@ package controller
 
 import (
 	"context"
+	"time"
 
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/util/workqueue"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/builder"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -45,7 +47,7 @@ func Setup(ctx context.Context, mgr manager.Manager, apps *Apps, repos *Reposito
 		Watches(&v1alpha1.Pin{}, named(client.Object.GetName), builder.WithPredicates(told(apps.Pipeline))).
 		Watches(&v1alpha1.Approval{}, named(func(o client.Object) string { return o.(*v1alpha1.Approval).Spec.App })).
 		WatchesRawSource(source.Func(apps.Waker.Start)).
-		WithOptions(controller.Options{MaxConcurrentReconciles: concurrent}).
+		WithOptions(controller.Options{MaxConcurrentReconciles: concurrent, RateLimiter: retryErrors[reconcile.Request]()}).
 		Complete(apps)
 	if err != nil {
 		return err
@@ -54,6 +56,7 @@ func Setup(ctx context.Context, mgr manager.Manager, apps *Apps, repos *Reposito
 		Named("repository").
 		For(&v1alpha1.Repository{}, builder.WithPredicates(asked)).
 		WatchesRawSource(source.Func(reposWaker.Start)).
+		WithOptions(controller.Options{RateLimiter: retryErrors[reconcile.Request]()}).
 		Complete(repos)
 }
 
@@ -75,6 +78,18 @@ func changed(p *pipeline.Pipeline) predicate.Predicate {
 		}
 		return true
 	}}
+}
+
+// The bounds of the time between two tries of what the API server did not take,
+// as while there is none: long enough not to hammer one that is overloaded, and
+// short enough to be there soon when it is back.
+const (
+	firstRetry = 100 * time.Millisecond
+	lastRetry  = 30 * time.Second
+)
+
+func retryErrors[T comparable]() workqueue.TypedRateLimiter[T] {
+	return workqueue.NewTypedItemExponentialFailureRateLimiter[T](firstRetry, lastRetry)
 }
 
 // asked lets through what a person changed: the spec, the request for a refresh,

@@ -53,11 +53,18 @@ import (
 
 // The engine's own measure of how much to do at once.
 const (
-	concurrentApps     = 16 // and as many again, thrice, that something holds up
-	heldUpApps         = 3 * concurrentApps
-	heldUpAfter        = 5 * time.Second
-	parallelRequests   = 32
-	shutdownGrace      = 10 * time.Second
+	concurrentApps   = 16 // and as many again, thrice, that something holds up
+	heldUpApps       = 3 * concurrentApps
+	heldUpAfter      = 5 * time.Second
+	parallelRequests = 32
+	shutdownGrace    = 10 * time.Second
+	requestTimeout   = time.Minute // of one request for abide's own records
+	// A leader that can't renew its lease goes on for leaseRetry and renewDeadline,
+	// and then for as long as it tries to give the lease back, which again is up to
+	// renewDeadline. Nobody may have taken it before.
+	leaseDuration      = 20 * time.Second
+	renewDeadline      = 8 * time.Second
+	leaseRetry         = 2 * time.Second
 	renderCacheObjects = 50_000
 	renderCacheBytes   = 128 << 20
 )
@@ -85,7 +92,9 @@ type Options struct {
 	LeaderElect bool
 	// Outcome is told of each run of an App; it may be nil.
 	Outcome func(app object.App, out *pipeline.Outcome, took time.Duration)
-	Log     *slog.Logger
+	// Now is the clock; nil is time.Now.
+	Now func() time.Time
+	Log *slog.Logger
 }
 
 // Scheme knows the kinds that abide reads and writes as Go types.
@@ -115,6 +124,9 @@ func New(ctx context.Context, o Options) (*Engine, error) {
 }
 
 func (e *Engine) open(ctx context.Context, o Options) error {
+	if o.Now == nil {
+		o.Now = time.Now
+	}
 	if err := os.MkdirAll(o.CacheDir, 0o700); err != nil {
 		return fmt.Errorf("cache directory: %w", err)
 	}
@@ -142,6 +154,7 @@ func (e *Engine) open(ctx context.Context, o Options) error {
 	if e.kube, err = cluster.New(o.Config); err != nil {
 		return err
 	}
+	e.kube.Kinds.Now = o.Now
 	if err := installed(ctx, e.kube, o.Config.Host); err != nil {
 		return err
 	}
@@ -204,7 +217,7 @@ func newManager(o Options) (manager.Manager, error) {
 		}
 		return address
 	}
-	grace := shutdownGrace
+	grace, lease, renew, retry := shutdownGrace, leaseDuration, renewDeadline, leaseRetry
 	mgr, err := ctrl.NewManager(cfg, ctrl.Options{
 		Scheme: scheme,
 		Logger: logr.FromSlogHandler(o.Log.Handler()),
@@ -212,6 +225,7 @@ func newManager(o Options) (manager.Manager, error) {
 		Client: client.Options{Cache: &client.CacheOptions{
 			DisableFor: []client.Object{&v1alpha1.Inventory{}, &v1alpha1.GitRef{}, &v1alpha1.Release{}, &corev1.Secret{}},
 		}},
+		NewClient:                     bounded(requestTimeout),
 		Metrics:                       metricsserver.Options{BindAddress: off(o.MetricsAddress)},
 		HealthProbeBindAddress:        off(o.HealthAddress),
 		PprofBindAddress:              o.PprofAddress,
@@ -219,6 +233,9 @@ func newManager(o Options) (manager.Manager, error) {
 		LeaderElectionID:              "abide-controller",
 		LeaderElectionNamespace:       o.Namespace,
 		LeaderElectionReleaseOnCancel: true,
+		LeaseDuration:                 &lease,
+		RenewDeadline:                 &renew,
+		RetryPeriod:                   &retry,
 		GracefulShutdownTimeout:       &grace,
 	})
 	if err != nil {
@@ -230,6 +247,17 @@ func newManager(o Options) (manager.Manager, error) {
 		}
 	}
 	return mgr, nil
+}
+
+// bounded makes clients whose requests end: one that is accepted and never
+// answered, or told to come back in an hour, must not hold up its App for ever.
+func bounded(timeout time.Duration) client.NewClientFunc {
+	return func(cfg *rest.Config, o client.Options) (client.Client, error) {
+		cfg = rest.CopyConfig(cfg)
+		cfg.Timeout = timeout
+		o.HTTPClient = nil // the manager's own has no limit, since it watches
+		return client.New(cfg, o)
+	}
 }
 
 // stores are what the engine has to give back in the end.
@@ -251,8 +279,8 @@ func wire(ctx context.Context, o Options, mgr manager.Manager, at stores, kube *
 		judged      = claims.New(waker.Wake)
 		tracker     = observe.New(kube.Dynamic(), waker.Wake, o.Log)
 		inventories = store.New(mgr.GetClient())
-		releases    = release.New(mgr.GetClient(), o.Namespace, time.Now)
-		refs        = controller.NewRefs(mgr.GetClient(), o.Namespace, time.Now, o.Log)
+		releases    = release.New(mgr.GetClient(), o.Namespace, o.Now)
+		refs        = controller.NewRefs(mgr.GetClient(), o.Namespace, o.Now, o.Log)
 		index       = render.NewIndex[object.App]()
 		apps        = &controller.Apps{Waker: waker}
 		moves       = controller.NewMoves(apps, index, o.Log)
@@ -281,7 +309,7 @@ func wire(ctx context.Context, o Options, mgr manager.Manager, at stores, kube *
 		Releases:    releases,
 		Claims:      judged,
 		Namespace:   o.Namespace,
-		Now:         time.Now,
+		Now:         o.Now,
 		Log:         o.Log,
 	}
 	waker.Woken = func(app object.App) { pipe.Interrupt(app, false) }
@@ -290,14 +318,14 @@ func wire(ctx context.Context, o Options, mgr manager.Manager, at stores, kube *
 	apps.Depends = controller.NewDepends(waker.Wake)
 	recorder := newPacedEvents(mgr.GetEventRecorder("abide"), mgr.GetScheme(), o.Log)
 	apps.Turns = slots.New(concurrentApps, heldUpAfter)
-	apps.Events, apps.Now, apps.Log, apps.Observed = recorder, time.Now, o.Log, o.Outcome
+	apps.Events, apps.Now, apps.Log, apps.Observed = recorder, o.Now, o.Log, o.Outcome
 	apps.Prepare = func(ctx context.Context) error {
 		return errors.Join(
 			kube.Kinds.Refresh(ctx, time.Time{}), inventories.Load(ctx), releases.Load(ctx), refs.Load(ctx))
 	}
 	repos := &controller.RepositoryStatus{
 		Client: mgr.GetClient(), Repositories: repositories, Secrets: secrets, Sources: all, Waker: waker,
-		Again: repoWaker.WakeName, Now: time.Now, Log: o.Log,
+		Again: repoWaker.WakeName, Now: o.Now, Log: o.Log,
 	}
 	for _, run := range []manager.RunnableFunc{tracker.Run, secrets.Start, values.ConfigMaps.Start, values.Secrets.Start, refs.Start, moves.Start, recorder.Start, sweep(mgr.GetClient(), releases, o.Log), untilDone(followed.hub.Run), untilDone(followed.charts.Run), untilDone(followed.files.Run)} {
 		if err := mgr.Add(run); err != nil {

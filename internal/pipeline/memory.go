@@ -117,6 +117,9 @@ func (m *memory) contested(k object.Key, now time.Time) (wait time.Duration, by 
 		delete(m.contests, k)
 		return 0, "", 0
 	}
+	if now.Before(c.last) {
+		c.last = now // the clock was put back: nobody waits for it to catch up
+	}
 	d := min(contestFirst<<min(c.heals-contestAfter, 10), contestLast)
 	return c.last.Add(d).Sub(now), c.by, c.heals
 }
