@@ -196,17 +196,7 @@ func (w *world) through(k *killer) string {
 // behind puts a handler between the controller and the API server, and returns a
 // kubeconfig that leads through it.
 func (w *world) behind(wrap func(next http.Handler) http.Handler) string {
-	transport, err := rest.TransportFor(w.sandbox.User(w.t, controllerUser, "system:masters"))
-	must(w.t, err)
-	target, err := url.Parse(w.sandbox.Config().Host)
-	must(w.t, err)
-	proxy := &httputil.ReverseProxy{
-		Rewrite:       func(r *httputil.ProxyRequest) { r.SetURL(target) },
-		Transport:     transport,
-		FlushInterval: -1,
-		ErrorHandler:  func(http.ResponseWriter, *http.Request, error) { panic(http.ErrAbortHandler) },
-	}
-	server := httptest.NewUnstartedServer(wrap(proxy))
+	server := httptest.NewUnstartedServer(wrap(w.server()))
 	server.Config.ErrorLog = log.New(io.Discard, "", 0) // aborted requests are what this is for
 	server.Start()
 	w.t.Cleanup(server.CloseClientConnections)
@@ -220,6 +210,20 @@ func (w *world) behind(wrap func(next http.Handler) http.Handler) string {
 	must(w.t, err)
 	must(w.t, os.WriteFile(path, b, 0o600))
 	return path
+}
+
+// server is the API server as the controller's user sees it.
+func (w *world) server() http.Handler {
+	transport, err := rest.TransportFor(w.sandbox.User(w.t, controllerUser, "system:masters"))
+	must(w.t, err)
+	target, err := url.Parse(w.sandbox.Config().Host)
+	must(w.t, err)
+	return &httputil.ReverseProxy{
+		Rewrite:       func(r *httputil.ProxyRequest) { r.SetURL(target) },
+		Transport:     transport,
+		FlushInterval: -1,
+		ErrorHandler:  func(http.ResponseWriter, *http.Request, error) { panic(http.ErrAbortHandler) },
+	}
 }
 
 // model is what Git says: for each App, its ConfigMaps and their values.

@@ -25,6 +25,9 @@ func TestMain(m *testing.M) {
 	if handled, code := git.Helper(os.Args); handled {
 		os.Exit(code)
 	}
+	if offset := os.Getenv(withClock); offset != "" {
+		os.Exit(abideWithClock(offset))
+	}
 	if os.Getenv(asAbide) != "" {
 		os.Exit(cli.Main(os.Args, cli.System()))
 	}

@@ -40,6 +40,7 @@ const controllerUser = "abide-controller"
 type world struct {
 	t       *testing.T
 	sandbox *sandboxtest.Sandbox
+	private bool // the sandbox is this test's own, and ends with it
 	client  client.Client
 	own     string // abide's own namespace
 	repo    *gittest.Repo
@@ -57,7 +58,12 @@ var worlds atomic.Int64
 // newWorld makes a world without a controller.
 func newWorld(t *testing.T) *world {
 	t.Helper()
-	sb := sandboxtest.Shared(t)
+	return newWorldIn(t, sandboxtest.Shared(t))
+}
+
+// newWorldIn makes a world in a sandbox that need not be the shared one.
+func newWorldIn(t *testing.T, sb *sandboxtest.Sandbox) *world {
+	t.Helper()
 	scheme, err := engine.Scheme()
 	must(t, err)
 	c, err := client.New(sb.Config(), client.Options{Scheme: scheme})
@@ -135,6 +141,9 @@ func (w *world) run() {
 func (w *world) clear() {
 	if w.abide != nil {
 		w.abide.kill()
+	}
+	if w.private {
+		return
 	}
 	ctx := context.WithoutCancel(w.t.Context())
 	var apps v1alpha1.AppList
