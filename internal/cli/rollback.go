@@ -37,7 +37,7 @@ func newRollback(s Streams) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "rollback APP",
 		Short: "Put an App back to an earlier release",
-		Long: "Put an App back to an earlier release: the newest that succeeded and is not what runs now, or\n" +
+		Long: "Put an App back to an earlier release: the newest that succeeded and is not what Git says now, or\n" +
 			"the one that --to names by its number or its commit. It comes from what abide has kept of\n" +
 			"that release, so Git may be down, and automatic sync stays on: the App is held there (pinned)\n" +
 			"until Git says something new of it, or until abide unpin.\n\n" +
@@ -196,7 +196,9 @@ func (o *rollbackOptions) before(app *v1alpha1.App) func(v1alpha1.ReleaseSpec) b
 		case o.git:
 			return r.Source.Commit != ""
 		}
-		return r.DesiredHash != app.Status.AppliedHash && len(r.Manifests) > 0
+		// Of one that is held, that is left as well; else what was applied in full last
+		// may be just what a release that went wrong half-way came from.
+		return (p == nil || r.DesiredHash != app.Status.AppliedHash) && len(r.Manifests) > 0
 	}
 }
 

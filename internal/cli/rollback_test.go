@@ -43,7 +43,7 @@ func TestChooseRelease(t *testing.T) {
 		want  int64
 		err   string
 	}{
-		{"", false, 2, ""},
+		{"", false, 5, ""}, // what was applied in full before 6 went wrong
 		{"5", false, 5, ""},
 		{"#3", false, 3, ""},
 		{"aaaaaaa", false, 3, ""},
