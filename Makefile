@@ -36,7 +36,7 @@ RACE_PACKAGES ?= ./internal/... ./cmd/...
 # Tests skip what needs a sandbox where there is none and CI is not set.
 NO_SANDBOX    := CI= ABIDE_SANDBOX=/nonexistent
 TEST_FLAGS    ?=
-TEST_TIMEOUT  ?= 20m
+TEST_TIMEOUT  ?= 35m
 
 say = @printf '\033[1m==>\033[0m %s\n' $(1)
 
