@@ -139,7 +139,7 @@ func TestRollbackCommands(t *testing.T) {
 	w.gone(&v1alpha1.Pin{}, app.Namespace, app.Name)
 	w.has(ns, "a", "good")
 
-	w.patchSpec(app, `{"sync":{"onFailure":"Rollback","timeout":"3s"}}`)
+	w.patchSpec(app, `{"sync":{"onFailure":"Rollback","timeout":"8s"}}`)
 	w.repo.Write(map[string]string{"app/a.yaml": configMap("a", "worse"), "app/web.yaml": unplaced("web", false)})
 	w.push(app, "worse")
 	w.says(app, "Pinned", "by abide itself")
