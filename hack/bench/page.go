@@ -75,6 +75,8 @@ ones there is more to do than the bare client does, for each App:
 - the events of two watches: of the objects, which make drift visible, and of the App;
 - a render in a process of its own (two to three milliseconds more than in abide itself, for a
   dozen files), and a hash and a fingerprint of each object;
+- the record of a release, once when it begins to be applied and, where its objects take a while
+  to be healthy, once more, and a Secret with what was rendered; a line of the audit log;
 - an Event, which is sent later, at ten a second.
 
 What would bring it down further: a finalizer that the API server sets itself when an App is
