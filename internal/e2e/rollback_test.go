@@ -139,7 +139,7 @@ func TestRollbackCommands(t *testing.T) {
 	w.gone(&v1alpha1.Pin{}, app.Namespace, app.Name)
 	w.has(ns, "a", "good")
 
-	w.patchSpec(app, `{"sync":{"onFailure":"Rollback","timeout":"3s"}}`)
+	w.patchSpec(app, `{"sync":{"onFailure":"Rollback","timeout":"8s"}}`)
 	w.repo.Write(map[string]string{"app/a.yaml": configMap("a", "worse"), "app/web.yaml": unplaced("web", false)})
 	w.push(app, "worse")
 	w.says(app, "Pinned", "by abide itself")
@@ -195,12 +195,12 @@ func TestRollsBack(t *testing.T) {
 		a.Spec.Sync.Timeout = "20s"
 	})
 	w.outcome(app, 1, v1alpha1.OutcomeSucceeded)
-	w.patchSpec(app, `{"sync":{"timeout":"3s"}}`)
+	w.patchSpec(app, `{"sync":{"timeout":"8s"}}`)
 	w.repo.Write(map[string]string{"app/web.yaml": unplaced("web", false), "app/a.yaml": configMap("a", "2"), "app/new.yaml": configMap("new", "2")})
 	w.push(app, "bad")
 	w.outcome(app, 2, v1alpha1.OutcomeRolledBack)
 	w.patchSpec(app, `{"sync":{"timeout":"60s"}}`)
-	w.says(app, "Pinned", "held at release 1 by abide itself: release 2 failed", "was not through within 3s", "web")
+	w.says(app, "Pinned", "held at release 1 by abide itself: release 2 failed", "was not through within 8s", "web")
 	w.has(ns, "a", "1")
 	w.gone(cmNamed(ns, "new"), ns, "new")
 	w.outcome(app, 3, v1alpha1.OutcomeSucceeded)
