@@ -518,6 +518,9 @@ func (r *run) reject() {
 		return
 	}
 	r.mem.rejected = s.Plan.Digest
+	if note, ok := r.Releases.Last(r.id); ok && note.Outcome == v1alpha1.OutcomeRejected && note.Hash == s.DesiredHash && note.UID == r.app.UID {
+		return // abide ended between this record and the status
+	}
 	now := metav1.NewMicroTime(r.Now())
 	rel := &v1alpha1.ReleaseSpec{
 		App: r.id.Name, AppUID: r.app.UID, Number: r.nextNumber(nil), DesiredHash: s.DesiredHash, Source: s.Source,
