@@ -12,6 +12,11 @@ const Group = "abide.dev"
 // GroupVersion is abide.dev/v1alpha1.
 var GroupVersion = schema.GroupVersion{Group: Group, Version: "v1alpha1"}
 
+// Kinds are the kinds of this package, all of them namespaced.
+func Kinds() []string {
+	return []string{"App", "Repository", "Approval", "Pause", "Pin", "Release", "Inventory", "GitRef", "HealthRule"}
+}
+
 // AddToScheme registers the kinds of this package.
 func AddToScheme(s *runtime.Scheme) error {
 	s.AddKnownTypes(GroupVersion,

@@ -139,6 +139,13 @@ func (h *heads) fail(err error) {
 	h.err = err
 }
 
+// bubble runs a test whose clock goes on only when all of it waits: nothing in it
+// hangs on how fast the machine is. The folder is no part of it.
+func bubble(t *testing.T, test func(t *testing.T, dir string)) {
+	dir := t.TempDir()
+	synctest.Test(t, func(t *testing.T) { test(t, dir) })
+}
+
 // session runs a Log on a file for as long as f takes, and lets it end.
 func session(t *testing.T, path string, h Heads, f func(l *Log)) (log string) {
 	t.Helper()
@@ -180,8 +187,10 @@ func whole(t *testing.T, why, text string, h *heads, lines int64) {
 
 // TestGoesOn: a chain goes on over restarts, a crash before the head was stored, one
 // in the middle of a line, a file that was moved away, and a change of the writer.
-func TestGoesOn(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "audit.jsonl")
+func TestGoesOn(t *testing.T) { bubble(t, goesOn) }
+
+func goesOn(t *testing.T, dir string) {
+	path := filepath.Join(dir, "audit.jsonl")
 	h := &heads{}
 	session(t, path, h, func(l *Log) { l.Append(some(3)...) })
 	whole(t, "first", read(t, path), h, 3)
@@ -219,7 +228,7 @@ func TestGoesOn(t *testing.T) {
 	}
 	whole(t, "in a new file", read(t, moved)+read(t, path), h, 12)
 
-	other := filepath.Join(t.TempDir(), "other.jsonl")
+	other := filepath.Join(dir, "other.jsonl")
 	session(t, other, h, func(l *Log) { l.Append(some(2)...) })
 	said := session(t, path, h, func(l *Log) { l.Append(some(1)...) }) // and back
 	if !strings.Contains(said, "lacks entries") {
@@ -255,8 +264,9 @@ func TestTampered(t *testing.T) {
 
 // TestTwoWriters: one that was left behind by another takes its lines back and
 // writes them behind those of the other.
-func TestTwoWriters(t *testing.T) {
-	dir := t.TempDir()
+func TestTwoWriters(t *testing.T) { bubble(t, twoWriters) }
+
+func twoWriters(t *testing.T, dir string) {
 	h := &heads{}
 	a, b := filepath.Join(dir, "a"), filepath.Join(dir, "b")
 	session(t, a, h, func(l *Log) {
@@ -280,8 +290,10 @@ func TestTwoWriters(t *testing.T) {
 // TestHeadFollows: lines are written at once, and the head moves once for all that
 // come within a time; a file that was moved away is known to its end before a new one
 // begins.
-func TestHeadFollows(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "audit.jsonl")
+func TestHeadFollows(t *testing.T) { bubble(t, headFollows) }
+
+func headFollows(t *testing.T, dir string) {
+	path := filepath.Join(dir, "audit.jsonl")
 	h := &heads{}
 	l := New(Options{Path: path, Heads: h, Now: time.Now, Writer: "w", Log: slog.New(slog.DiscardHandler), HeadEvery: time.Hour})
 	ctx, stop := context.WithCancel(t.Context())
@@ -349,8 +361,10 @@ func (d *deaf) Move(ctx context.Context, old, next Head) error {
 
 // TestLostAnswer: a head that was moved by this very process is no other writer's,
 // also where more was written since.
-func TestLostAnswer(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "audit.jsonl")
+func TestLostAnswer(t *testing.T) { bubble(t, lostAnswer) }
+
+func lostAnswer(t *testing.T, dir string) {
+	path := filepath.Join(dir, "audit.jsonl")
 	h := &heads{}
 	said := session(t, path, &deaf{h, 2}, func(l *Log) {
 		for n := range int64(3) {
@@ -391,8 +405,10 @@ func TestLateWord(t *testing.T) {
 
 // TestTrouble: what can't be written is kept and tried again, in order and once; too
 // much of it leaves a gap that says so.
-func TestTrouble(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "missing", "audit.jsonl")
+func TestTrouble(t *testing.T) { bubble(t, trouble) }
+
+func trouble(t *testing.T, dir string) {
+	path := filepath.Join(dir, "missing", "audit.jsonl")
 	h := &heads{}
 	session(t, path, h, func(l *Log) {
 		l.Append(some(2)...)

@@ -2,6 +2,7 @@ package audit
 
 import (
 	"bytes"
+	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -78,10 +79,14 @@ type Head struct {
 	Hash string // of the line; empty before the first one
 }
 
-// line makes the line of an entry that follows a head, and the head it comes to.
+// stamp is a time as entries have it.
+func stamp(at time.Time) string { return at.UTC().Format("2006-01-02T15:04:05.000000Z") }
+
+// line makes the line of an entry that follows a head, and the head it comes to. It
+// is of this time, if it does not have its own.
 func (h Head) line(e Entry, at time.Time, writer string) ([]byte, Head, error) {
 	e.Seq, e.Prev, e.Writer = h.Seq+1, h.Hash, writer
-	e.Time = at.UTC().Format("2006-01-02T15:04:05.000000Z")
+	e.Time = cmp.Or(e.Time, stamp(at))
 	var b bytes.Buffer
 	enc := json.NewEncoder(&b)
 	enc.SetEscapeHTML(false)

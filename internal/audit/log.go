@@ -79,7 +79,7 @@ func (l *Log) Append(entries ...Entry) {
 	if len(entries) == 0 {
 		return
 	}
-	at := l.o.Now().UTC().Format("2006-01-02T15:04:05.000000Z")
+	at := stamp(l.o.Now())
 	l.mu.Lock()
 	for _, e := range entries {
 		if len(l.behind) >= MaxBehind {
@@ -294,11 +294,7 @@ func (l *Log) write(c *chain, batch []Entry, lost int64) error {
 		batch = append([]Entry{{Kind: KindGap, Lost: lost, Message: "entries were lost: they could not be written for too long"}}, batch...)
 	}
 	for _, e := range batch {
-		at := l.o.Now()
-		if t, err := time.Parse(time.RFC3339, e.Time); err == nil {
-			at = t
-		}
-		line, next, err := head.line(e, at, l.o.Writer)
+		line, next, err := head.line(e, l.o.Now(), l.o.Writer)
 		if err != nil {
 			return err
 		}

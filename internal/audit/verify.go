@@ -62,39 +62,20 @@ func (v *Verifier) find(format string, args ...any) {
 func (v *Verifier) Read(r io.Reader) error {
 	b := bufio.NewReaderSize(r, 64<<10)
 	for {
-		line, err := readLine(b)
-		if len(line) > 0 || err == nil {
-			v.take(bytes.TrimSuffix(line, []byte("\n")), err == nil)
+		line, n, err := measured(b)
+		long := n > maxLine
+		if long {
+			line = line[:maxLine]
+		}
+		if n > 0 {
+			v.take(bytes.TrimSuffix(line, []byte("\n")), err == nil && !long)
 		}
 		switch {
 		case errors.Is(err, io.EOF):
 			return nil
-		case errors.Is(err, errLongLine):
 		case err != nil:
 			return err
 		}
-	}
-}
-
-var errLongLine = errors.New("the line is too long")
-
-// readLine reads a line with its newline; of one that is too long no more than the
-// bound.
-func readLine(b *bufio.Reader) (line []byte, err error) {
-	long := false
-	for {
-		part, err := b.ReadSlice('\n')
-		if !long {
-			line = append(line, part...)
-		}
-		long = long || len(line) > maxLine
-		if errors.Is(err, bufio.ErrBufferFull) {
-			continue
-		}
-		if long {
-			return line[:maxLine], errors.Join(errLongLine, err)
-		}
-		return line, err
 	}
 }
 

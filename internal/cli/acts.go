@@ -31,14 +31,7 @@ func newPause(s Streams) *cobra.Command {
 			"paused it, and why. Pausing an App that is paused changes nothing.",
 		Args:              oneApp,
 		ValidArgsFunction: o.completeApps,
-		RunE: func(c *cobra.Command, args []string) error {
-			o.app = args[0]
-			cn, err := o.connect(s.Err)
-			if err != nil {
-				return err
-			}
-			return runPause(c.Context(), s, cn, o)
-		},
+		RunE:              o.forApp(s, &o.app, func(ctx context.Context, cn *conn) error { return runPause(ctx, s, cn, o) }),
 	}
 	o.clusterFlags(c)
 	o.namespaceFlag(c)
@@ -53,14 +46,7 @@ func newResume(s Streams) *cobra.Command {
 		Short:             "Let abide change an App again after abide pause",
 		Args:              oneApp,
 		ValidArgsFunction: o.completeApps,
-		RunE: func(c *cobra.Command, args []string) error {
-			o.app = args[0]
-			cn, err := o.connect(s.Err)
-			if err != nil {
-				return err
-			}
-			return runResume(c.Context(), s, cn, o)
-		},
+		RunE:              o.forApp(s, &o.app, func(ctx context.Context, cn *conn) error { return runResume(ctx, s, cn, o) }),
 	}
 	o.clusterFlags(c)
 	o.namespaceFlag(c)
@@ -157,14 +143,7 @@ func newApprove(s Streams) *cobra.Command {
 			"who approved it. Scripts name the plan that was looked at with --plan.",
 		Args:              oneApp,
 		ValidArgsFunction: o.completeApps,
-		RunE: func(c *cobra.Command, args []string) error {
-			o.app = args[0]
-			cn, err := o.connect(s.Err)
-			if err != nil {
-				return err
-			}
-			return runApprove(c.Context(), s, cn, o)
-		},
+		RunE:              o.forApp(s, &o.app, func(ctx context.Context, cn *conn) error { return runApprove(ctx, s, cn, o) }),
 	}
 	o.clusterFlags(c)
 	o.namespaceFlag(c)

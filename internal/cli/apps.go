@@ -119,6 +119,18 @@ func oneApp(c *cobra.Command, args []string) error {
 	return nil
 }
 
+// forApp is the run of a command about one App, once it is connected.
+func (t *target) forApp(s Streams, app *string, run func(context.Context, *conn) error) func(*cobra.Command, []string) error {
+	return func(c *cobra.Command, args []string) error {
+		*app = args[0]
+		cn, err := t.connect(s.Err)
+		if err != nil {
+			return err
+		}
+		return run(c.Context(), cn)
+	}
+}
+
 // completionTime bounds what the shell waits for.
 const completionTime = 3 * time.Second
 

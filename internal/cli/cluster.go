@@ -124,7 +124,7 @@ var mapper = sync.OnceValue(func() meta.RESTMapper {
 		}
 	}
 	ns, root := meta.RESTScopeNamespace, meta.RESTScopeRoot
-	add(v1alpha1.Group, v1alpha1.GroupVersion.Version, ns, "App", "Repository", "Inventory", "GitRef", "Approval", "Pause", "Pin", "Release", "HealthRule")
+	add(v1alpha1.Group, v1alpha1.GroupVersion.Version, ns, v1alpha1.Kinds()...)
 	add("", "v1", ns, "Secret", "Service", "ServiceAccount", "Pod")
 	add("", "v1", root, "Namespace")
 	add("apps", "v1", ns, "Deployment")

@@ -38,6 +38,24 @@ func parseRelease(arg string) (releaseRef, error) {
 	return releaseRef{app, n}, nil
 }
 
+// forRelease is the run of a command about one release, once it is connected; the
+// context ends after the time that a request may take.
+func (t *target) forRelease(s Streams, run func(context.Context, *conn, releaseRef) error) func(*cobra.Command, []string) error {
+	return func(c *cobra.Command, args []string) error {
+		ref, err := parseRelease(args[0])
+		if err != nil {
+			return err
+		}
+		cn, err := t.connect(s.Err)
+		if err != nil {
+			return err
+		}
+		ctx, cancel := context.WithTimeout(c.Context(), requestTime)
+		defer cancel()
+		return run(ctx, cn, ref)
+	}
+}
+
 // records are the releases of an App that is there or was, the newest first.
 func records(ctx context.Context, c *conn, app string) ([]v1alpha1.Release, error) {
 	all, err := release.New(c, "", time.Now).List(ctx, object.App{Namespace: c.namespace, Name: app})
@@ -94,13 +112,8 @@ func newHistory(s Streams) *cobra.Command {
 			"week more.",
 		Args:              oneApp,
 		ValidArgsFunction: o.completeApps,
-		RunE: func(c *cobra.Command, args []string) error {
-			o.app = args[0]
-			cn, err := o.connect(s.Err)
-			if err != nil {
-				return err
-			}
-			ctx, cancel := context.WithTimeout(c.Context(), requestTime)
+		RunE: o.forApp(s, &o.app, func(ctx context.Context, cn *conn) error {
+			ctx, cancel := context.WithTimeout(ctx, requestTime)
 			defer cancel()
 			all, err := records(ctx, cn, o.app)
 			if err != nil {
@@ -115,7 +128,7 @@ func newHistory(s Streams) *cobra.Command {
 				objects[i] = &all[i]
 			}
 			return printObjects(s.Out, o.output.format, objects, false)
-		},
+		}),
 	}
 	o.clusterFlags(c)
 	o.namespaceFlag(c)

@@ -20,7 +20,6 @@ import (
 
 type manifestsOptions struct {
 	target
-	ref         releaseRef
 	showSecrets bool
 }
 
@@ -35,17 +34,8 @@ func newManifests(s Streams) *cobra.Command {
 		Example:           "  abide manifests web#7\n  abide manifests web#7 --show-secrets | kubectl diff -f -",
 		Args:              oneApp,
 		ValidArgsFunction: o.completeApps,
-		RunE: func(c *cobra.Command, args []string) (err error) {
-			if o.ref, err = parseRelease(args[0]); err != nil {
-				return err
-			}
-			cn, err := o.connect(s.Err)
-			if err != nil {
-				return err
-			}
-			ctx, cancel := context.WithTimeout(c.Context(), requestTime)
-			defer cancel()
-			objects, err := keptObjects(ctx, cn, o.ref, o.abideNamespace)
+		RunE: o.forRelease(s, func(ctx context.Context, cn *conn, ref releaseRef) error {
+			objects, err := keptObjects(ctx, cn, ref, o.abideNamespace)
 			if err != nil {
 				return err
 			}
@@ -61,7 +51,7 @@ func newManifests(s Streams) *cobra.Command {
 				fmt.Fprintf(s.Out, "---\n%s", b)
 			}
 			return nil
-		},
+		}),
 	}
 	o.clusterFlags(c)
 	o.namespaceFlag(c)

@@ -84,14 +84,7 @@ func newUnpin(s Streams) *cobra.Command {
 			"itself: what was skipped is tried again.",
 		Args:              oneApp,
 		ValidArgsFunction: o.completeApps,
-		RunE: func(c *cobra.Command, args []string) error {
-			o.app = args[0]
-			cn, err := o.connect(s.Err)
-			if err != nil {
-				return err
-			}
-			return runUnpin(c.Context(), s, cn, o)
-		},
+		RunE:              o.forApp(s, &o.app, func(ctx context.Context, cn *conn) error { return runUnpin(ctx, s, cn, o) }),
 	}
 	o.clusterFlags(c)
 	o.namespaceFlag(c)

@@ -16,7 +16,6 @@ import (
 
 type showOptions struct {
 	target
-	ref    releaseRef
 	output formatFlag
 	now    func() time.Time
 }
@@ -32,17 +31,8 @@ func newShow(s Streams) *cobra.Command {
 		Example:           "  abide show web#7\n  abide show web -o yaml",
 		Args:              oneApp,
 		ValidArgsFunction: o.completeApps,
-		RunE: func(c *cobra.Command, args []string) (err error) {
-			if o.ref, err = parseRelease(args[0]); err != nil {
-				return err
-			}
-			cn, err := o.connect(s.Err)
-			if err != nil {
-				return err
-			}
-			ctx, cancel := context.WithTimeout(c.Context(), requestTime)
-			defer cancel()
-			r, err := releaseOf(ctx, cn, o.ref)
+		RunE: o.forRelease(s, func(ctx context.Context, cn *conn, ref releaseRef) error {
+			r, err := releaseOf(ctx, cn, ref)
 			if err != nil {
 				return err
 			}
@@ -51,7 +41,7 @@ func newShow(s Streams) *cobra.Command {
 			}
 			printRelease(s.Out, styleOf(s.Out), r, o.now())
 			return nil
-		},
+		}),
 	}
 	o.clusterFlags(c)
 	o.namespaceFlag(c)

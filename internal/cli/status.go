@@ -25,14 +25,7 @@ func newStatus(s Streams) *cobra.Command {
 		Short:             "Say in words what runs, what is wrong, and what to do next",
 		Args:              oneApp,
 		ValidArgsFunction: o.completeApps,
-		RunE: func(c *cobra.Command, args []string) error {
-			o.app = args[0]
-			cn, err := o.connect(s.Err)
-			if err != nil {
-				return err
-			}
-			return runStatus(c.Context(), s, cn, o)
-		},
+		RunE:              o.forApp(s, &o.app, func(ctx context.Context, cn *conn) error { return runStatus(ctx, s, cn, o) }),
 	}
 	o.clusterFlags(c)
 	o.namespaceFlag(c)

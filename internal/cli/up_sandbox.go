@@ -121,7 +121,7 @@ func applyManifests(ctx context.Context, cfg *rest.Config, objs []*unstructured.
 			return fmt.Errorf("applying %s %s: %w", u.GetKind(), u.GetName(), err)
 		}
 	}
-	for _, kind := range []string{"App", "Repository", "Approval", "Pause", "Pin", "Release", "Inventory", "GitRef", "HealthRule"} {
+	for _, kind := range v1alpha1.Kinds() {
 		own := &unstructured.Unstructured{}
 		own.SetGroupVersionKind(v1alpha1.GroupVersion.WithKind(kind))
 		if _, err := awaitKind(ctx, kube, own); err != nil {

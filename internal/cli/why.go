@@ -33,14 +33,7 @@ func newWhy(s Streams) *cobra.Command {
 			"about; and what to do. Of Apps that you may not read, what the App itself was told is said.",
 		Args:              oneApp,
 		ValidArgsFunction: o.completeApps,
-		RunE: func(c *cobra.Command, args []string) error {
-			o.app = args[0]
-			cn, err := o.connect(s.Err)
-			if err != nil {
-				return err
-			}
-			return runWhy(c.Context(), s, cn, o)
-		},
+		RunE:              o.forApp(s, &o.app, func(ctx context.Context, cn *conn) error { return runWhy(ctx, s, cn, o) }),
 	}
 	o.clusterFlags(c)
 	o.namespaceFlag(c)

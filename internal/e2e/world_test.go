@@ -105,7 +105,7 @@ func installKinds(t *testing.T, cfg *rest.Config) {
 		if err := kube.Kinds.Refresh(t.Context(), time.Now()); err != nil {
 			return err
 		}
-		for _, kind := range []string{"App", "Repository", "Approval", "Pause", "Pin", "Release", "Inventory", "GitRef", "HealthRule"} {
+		for _, kind := range v1alpha1.Kinds() {
 			if _, ok := kube.Kinds.Lookup(v1alpha1.GroupVersion.WithKind(kind)); !ok {
 				return fmt.Errorf("%s is not served", kind)
 			}

@@ -183,7 +183,7 @@ func installed(ctx context.Context, kube *cluster.Cluster, host string) error {
 	if err := kube.Kinds.Refresh(ctx, time.Time{}); err != nil {
 		return fmt.Errorf("the API server %s: %w", host, err)
 	}
-	for _, kind := range []string{"App", "Repository", "Approval", "Pause", "Pin", "Release", "Inventory", "GitRef", "HealthRule"} {
+	for _, kind := range v1alpha1.Kinds() {
 		if _, ok := kube.Kinds.Lookup(v1alpha1.GroupVersion.WithKind(kind)); !ok {
 			return fmt.Errorf("the API server %s has no kind %s: install abide's kinds with: abide install --crds | kubectl apply --server-side -f -", host, kind)
 		}

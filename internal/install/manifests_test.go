@@ -14,6 +14,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"sigs.k8s.io/yaml"
 
+	"abide.dev/abide/api/v1alpha1"
 	"abide.dev/abide/internal/install"
 )
 
@@ -97,6 +98,14 @@ func TestCRDs(t *testing.T) {
 	}
 	if diff := cmp.Diff(want, names(crds)); diff != "" {
 		t.Errorf("CRDs (-want +got):\n%s", diff)
+	}
+	var kinds []string
+	for _, crd := range crds {
+		kind, _, _ := unstructured.NestedString(crd.Object, "spec", "names", "kind")
+		kinds = append(kinds, kind)
+	}
+	if all := slices.Sorted(slices.Values(v1alpha1.Kinds())); !slices.Equal(slices.Sorted(slices.Values(kinds)), all) {
+		t.Errorf("defined are %v, and the kinds of the API are %v", kinds, all)
 	}
 	// They belong to the caller: what is done to them stays with him.
 	crds[0].SetName("changed")

@@ -36,8 +36,9 @@ const helmPolicy = "helm.sh/resource-policy"
 
 // RulesOf reads the annotations abide.dev/prune and abide.dev/apply, and
 // Helm's helm.sh/resource-policy, which counts where abide.dev/prune is not
-// set, and those of waves and hooks, abide's, Argo CD's and Helm's. A value of abide's that is not known is an error: a typing mistake in a
-// protection must not pass for no protection.
+// set, and those of waves and hooks, abide's, Argo CD's and Helm's. A value of
+// abide's that is not known is an error: a typing mistake in a protection must not
+// pass for no protection.
 func RulesOf(u *unstructured.Unstructured) (Rules, error) {
 	var r Rules
 	a := u.GetAnnotations()

@@ -319,9 +319,14 @@ func (r *run) end(rel *v1alpha1.ReleaseSpec, o v1alpha1.Outcome, message string)
 	now := metav1.NewMicroTime(r.Now())
 	rel.Outcome, rel.Message, rel.FinishedAt = o, object.Shorten(message), &now
 	r.out.Ended = append(r.out.Ended, rel)
+	r.behind(rel)
+}
+
+// behind notes that the record of a release says less than is known.
+func (r *run) behind(rel *v1alpha1.ReleaseSpec) {
 	if rel == r.release {
 		r.unwritten = true
-	} else {
+	} else if !slices.Contains(r.mem.unwritten, rel) {
 		r.mem.unwritten = append(r.mem.unwritten, rel)
 	}
 }
@@ -528,6 +533,6 @@ func (r *run) reject() {
 		Message: object.Shorten("nobody approved its plan before Git said something else: " + s.Plan.Message),
 		Plan:    v1alpha1.ReleasePlan{Digest: s.Plan.Digest, Create: s.Plan.Create, Update: s.Plan.Update, Adopt: s.Plan.Adopt, Delete: s.Plan.Delete},
 	}
-	r.mem.unwritten = append(r.mem.unwritten, rel)
+	r.behind(rel)
 	r.out.Ended = append(r.out.Ended, rel)
 }

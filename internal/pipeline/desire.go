@@ -476,10 +476,42 @@ func (r *run) objects(ctx context.Context, keys map[object.Key]bool) (map[object
 	return out, nil
 }
 
-// prepared renders the App again, or reads what is kept of a release, and returns
-// the objects of some keys as they are applied, all but the marks.
+// prepared returns the objects of some keys as they are applied, all but the marks.
 func (r *run) prepared(ctx context.Context, keys map[object.Key]bool) (map[object.Key]*desired.Object, error) {
-	objects, err := r.rendering(ctx)
+	all, err := r.rendition(ctx)
+	if err != nil {
+		return nil, err
+	}
+	out := make(map[object.Key]*desired.Object, len(keys))
+	for k := range keys {
+		i, ok := all.at[k]
+		if !ok {
+			continue
+		}
+		o, err := desired.Prepare(r.app, &all.objects[i], all.scopes)
+		if err != nil {
+			return nil, err
+		}
+		out[k] = &o
+	}
+	return out, nil
+}
+
+// rendition is what a desired state was made from.
+type rendition struct {
+	of      *desiredState
+	objects []render.Object
+	scopes  desired.Scopes
+	at      map[object.Key]int // where each object is
+}
+
+// rendition renders the App again, or reads what is kept of a release, once in a
+// run: what is applied and what is kept of it are the same.
+func (r *run) rendition(ctx context.Context) (*rendition, error) {
+	if r.rendering != nil && r.rendering.of == r.desired {
+		return r.rendering, nil
+	}
+	objects, err := r.renderAgain(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -487,22 +519,16 @@ func (r *run) prepared(ctx context.Context, keys map[object.Key]bool) (map[objec
 	if err != nil {
 		return nil, err
 	}
-	out := make(map[object.Key]*desired.Object, len(keys))
+	all := &rendition{of: r.desired, objects: objects, scopes: scopes, at: make(map[object.Key]int, len(objects))}
 	for i := range objects {
-		if !keys[desired.Key(r.app, &objects[i], scopes)] {
-			continue
-		}
-		o, err := desired.Prepare(r.app, &objects[i], scopes)
-		if err != nil {
-			return nil, err
-		}
-		out[o.Key] = &o
+		all.at[desired.Key(r.app, &objects[i], scopes)] = i
 	}
-	return out, nil
+	r.rendering = all
+	return all, nil
 }
 
-// rendering is what the desired state was made from.
-func (r *run) rendering(ctx context.Context) ([]render.Object, error) {
+// renderAgain returns the objects that the desired state was made from.
+func (r *run) renderAgain(ctx context.Context) ([]render.Object, error) {
 	if r.desired.kept != nil {
 		return r.keptObjects(ctx, r.desired.kept)
 	}

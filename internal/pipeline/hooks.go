@@ -214,12 +214,9 @@ func (r *run) createHooks(ctx context.Context, p object.Phase, hooks []hook) boo
 // createRuns creates what hooks run as, after a dry run and with their places in
 // the inventory written.
 func (r *run) createRuns(ctx, asking context.Context, items []apply.Item, runs map[object.Key]*desired.Object) bool {
-	dry := r.Executor.DryRun(asking, r.client, items)
-	if r.needsNamespace(dry) {
-		if err := r.client.CreateNamespace(ctx, r.app.Spec.Target.Namespace); err != nil {
-			return r.fail(ReasonApplyFailed, fmt.Errorf("creating namespace %s: %w", r.app.Spec.Target.Namespace, err))
-		}
-		dry = r.Executor.DryRun(asking, r.client, items)
+	dry, err := r.tryOut(asking, items)
+	if err != nil {
+		return r.fail(ReasonApplyFailed, err)
 	}
 	if !r.check(dry, runs, "the server refuses") {
 		return false
@@ -390,25 +387,7 @@ func (r *run) discard(ctx context.Context) bool {
 // removeRuns removes what hooks ran as, with what they made, and returns true once
 // it is gone.
 func (r *run) removeRuns(ctx context.Context, keys []object.Key) bool {
-	var targets []apply.Target
-	for _, k := range keys {
-		t, known := r.target(k)
-		switch {
-		case known:
-			t.Foreground = true
-			targets = append(targets, t)
-		case r.Cluster.Kinds.Absent(k.GroupKind()):
-			r.pending.remove = append(r.pending.remove, k)
-		default:
-			r.flushLate(ctx)
-			return r.fail(ReasonPruneFailed, r.untold(k))
-		}
-	}
-	if len(targets) > 0 && (!r.identity(ctx) || !r.remove(ctx, targets)) {
-		r.flushLate(ctx)
-		return false
-	}
-	return r.flush(ctx)
+	return r.removeAll(ctx, keys, true) && r.flush(ctx)
 }
 
 // stillRuns tells whether what a hook ran as has not ended, and what it is doing.

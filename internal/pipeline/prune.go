@@ -33,49 +33,47 @@ func (r *run) prune(ctx context.Context) bool {
 			r.out.Orphaned = append(r.out.Orphaned, s.Key)
 		}
 	}
-	for _, steps := range leaving(&r.plan) {
-		var targets []apply.Target
-		for _, s := range steps {
-			t, known := r.target(s.Key)
-			switch {
-			case known:
-				targets = append(targets, t)
-			case r.Cluster.Kinds.Absent(s.Key.GroupKind()):
-				r.pending.remove = append(r.pending.remove, s.Key)
-			default:
-				r.flushLate(ctx)
-				return r.fail(ReasonPruneFailed, r.untold(s.Key))
-			}
-		}
-		if len(targets) == 0 {
-			continue
-		}
-		if !r.identity(ctx) {
-			r.flushLate(ctx)
-			return false
-		}
-		if !r.remove(ctx, targets) {
-			r.flushLate(ctx)
+	for _, keys := range leaving(&r.plan) {
+		if !r.removeAll(ctx, keys, false) {
 			return false
 		}
 	}
 	return r.flush(ctx)
 }
 
-// untold is why an object can't be removed whose kind may be there and can't be seen.
-func (r *run) untold(k object.Key) error {
-	return fmt.Errorf("%s can't be removed: the API server can't say whether it has that kind; the API service of %s is down", k, k.Group)
+// removeAll removes objects side by side, with foreground what they made before
+// them, and returns true once all of them are gone.
+func (r *run) removeAll(ctx context.Context, keys []object.Key, foreground bool) bool {
+	var targets []apply.Target
+	for _, k := range keys {
+		t, known := r.target(k)
+		switch {
+		case known:
+			t.Foreground = foreground
+			targets = append(targets, t)
+		case r.Cluster.Kinds.Absent(k.GroupKind()):
+			r.pending.remove = append(r.pending.remove, k)
+		default:
+			r.flushLate(ctx)
+			return r.fail(ReasonPruneFailed, fmt.Errorf("%s can't be removed: the API server can't say whether it has that kind; the API service of %s is down", k, k.Group))
+		}
+	}
+	if len(targets) > 0 && (!r.identity(ctx) || !r.remove(ctx, targets)) {
+		r.flushLate(ctx)
+		return false
+	}
+	return true
 }
 
 // leaving are the deletes of a plan, those that go together side by side.
-func leaving(p *plan.Plan) [][]*plan.Step {
-	var out [][]*plan.Step
+func leaving(p *plan.Plan) (out [][]object.Key) {
+	var before *plan.Step
 	for _, s := range p.Select(plan.Delete) { // in the order of their execution
-		if n := len(out); n > 0 && out[n-1][0].Wave == s.Wave && out[n-1][0].Stage() == s.Stage() {
-			out[n-1] = append(out[n-1], s)
-			continue
+		if before == nil || before.Wave != s.Wave || before.Stage() != s.Stage() {
+			out = append(out, nil)
 		}
-		out = append(out, []*plan.Step{s})
+		out[len(out)-1] = append(out[len(out)-1], s.Key)
+		before = s
 	}
 	return out
 }

@@ -160,9 +160,5 @@ func (r *run) recordHeals(ctx context.Context) {
 		rel.HealCount++
 	}
 	rel.Heals = rel.Heals[max(0, len(rel.Heals)-maxHeals):]
-	if rel == r.release {
-		r.unwritten = true
-	} else if !slices.Contains(r.mem.unwritten, rel) {
-		r.mem.unwritten = append(r.mem.unwritten, rel)
-	}
+	r.behind(rel)
 }

@@ -13,12 +13,25 @@ import (
 	"abide.dev/abide/internal/plan"
 )
 
-// dryRun validates a stage. It creates the App's own namespace if that is what
-// is missing, and looks closer at objects that turn out to exist.
+// dryRun validates a stage, and looks closer at objects that turn out to exist.
 func (r *run) dryRun(ctx context.Context, items []apply.Item, objects map[object.Key]*desired.Object) ([]apply.Result, bool) {
 	if len(items) == 0 {
 		return nil, true
 	}
+	dry, err := r.tryOut(ctx, items)
+	if err != nil {
+		return nil, r.fail(ReasonApplyFailed, err)
+	}
+	dry, ok := r.recreate(ctx, items, dry)
+	if !ok || !r.check(dry, objects, "the server refuses") {
+		return nil, false
+	}
+	return r.existing(ctx, dry)
+}
+
+// tryOut is the dry run of items. It creates the App's own namespace if that is what
+// is missing.
+func (r *run) tryOut(ctx context.Context, items []apply.Item) ([]apply.Result, error) {
 	// The first run of an App tries one object alone: if its namespace is
 	// missing, that is found out once and not a thousand times.
 	probe := 0
@@ -31,17 +44,11 @@ func (r *run) dryRun(ctx context.Context, items []apply.Item, objects map[object
 	}
 	if r.needsNamespace(dry) {
 		if err := r.client.CreateNamespace(ctx, r.app.Spec.Target.Namespace); err != nil {
-			return nil, r.fail(ReasonApplyFailed, fmt.Errorf("creating namespace %s: %w", r.app.Spec.Target.Namespace, err))
+			return nil, fmt.Errorf("creating namespace %s: %w", r.app.Spec.Target.Namespace, err)
 		}
 		dry = r.Executor.DryRun(ctx, r.client, items)
 	}
-	if dry, ok := r.recreate(ctx, items, dry); !ok {
-		return nil, false
-	} else if !r.check(dry, objects, "the server refuses") {
-		return nil, false
-	} else {
-		return r.existing(ctx, dry)
-	}
+	return dry, nil
 }
 
 func (r *run) needsNamespace(results []apply.Result) bool {
