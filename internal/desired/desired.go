@@ -42,11 +42,17 @@ type Scopes map[schema.GroupKind]bool
 // fresh.
 func ScopesOf(ctx context.Context, kinds *cluster.Kinds, fresh time.Time, objects []render.Object) (scopes Scopes, unknown []schema.GroupVersionKind, err error) {
 	scopes = Scopes{}
-	if unknown = scopes.lookUp(kinds, objects); len(unknown) > 0 {
+	used := kindsOf(objects)
+	if unknown = scopes.lookUp(kinds, used); len(unknown) > 0 {
 		if err := kinds.Refresh(ctx, fresh); err != nil {
 			return nil, nil, err
 		}
-		unknown = scopes.lookUp(kinds, objects)
+		unknown = scopes.lookUp(kinds, used)
+	}
+	if !slices.ContainsFunc(used, func(gvk schema.GroupVersionKind) bool {
+		return gvk.GroupKind() == cluster.CustomResourceDefinitions.GroupKind()
+	}) {
+		return scopes, unknown, nil
 	}
 	for i := range objects {
 		gk, namespaced, ok := Defines(objects[i].Unstructured)
@@ -57,10 +63,23 @@ func ScopesOf(ctx context.Context, kinds *cluster.Kinds, fresh time.Time, object
 	return scopes, unknown, nil
 }
 
-// lookUp fills in what the API server is known to have, and returns the rest.
-func (s Scopes) lookUp(kinds *cluster.Kinds, objects []render.Object) (missing []schema.GroupVersionKind) {
+// kindsOf are the kinds of objects, each once.
+func kindsOf(objects []render.Object) (out []schema.GroupVersionKind) {
+	type written struct{ apiVersion, kind string }
+	seen := map[written]bool{}
 	for i := range objects {
-		gvk := objects[i].GroupVersionKind()
+		w := written{objects[i].GetAPIVersion(), objects[i].GetKind()}
+		if !seen[w] {
+			seen[w] = true
+			out = append(out, schema.FromAPIVersionAndKind(w.apiVersion, w.kind))
+		}
+	}
+	return out
+}
+
+// lookUp fills in what the API server is known to have, and returns the rest.
+func (s Scopes) lookUp(kinds *cluster.Kinds, used []schema.GroupVersionKind) (missing []schema.GroupVersionKind) {
+	for _, gvk := range used {
 		if kind, ok := kinds.Lookup(gvk); ok {
 			s[gvk.GroupKind()] = kind.Namespaced
 		} else {

@@ -84,7 +84,7 @@ func (r *run) blockers() (failed, open, children string) {
 	var f, o, c []object.App
 	for _, b := range r.Claims.Barrier(r.id) {
 		k := object.Key{Group: v1alpha1.Group, Kind: "App", Namespace: b.App.Namespace, Name: b.App.Name}
-		_, child := r.desired.gvks[k]
+		_, child := r.desired.index[k]
 		e := r.inventory[k]
 		switch {
 		case b.Failed && len(f) == 0: // one is enough to name

@@ -29,10 +29,10 @@ type desiredState struct {
 	generation int64
 	renderer   string
 	hash       string
-	list       []plan.Desired // in the order of their keys
-	keys       []object.Key   // the same keys, for claims
-	kinds      []cluster.Kind // each once
-	gvks       map[object.Key]schema.GroupVersionKind
+	list       []plan.Desired                   // in the order of their keys
+	keys       []object.Key                     // the same keys, for claims
+	kinds      []cluster.Kind                   // each once
+	index      map[object.Key]int               // in list, or behind all of it in hooks
 	unknown    []schema.GroupVersionKind        // kinds that the API server does not have
 	defines    map[schema.GroupVersionKind]bool // kinds that the App itself defines
 	trace      render.Trace
@@ -52,6 +52,37 @@ type desiredState struct {
 	// of finds in list what a rendered object came to, without keeping the
 	// object: one that the next render gives again need not be looked at.
 	of map[weak.Pointer[unstructured.Unstructured]]int
+}
+
+// item returns what is known of an object or a hook; nil if it is none.
+func (d *desiredState) item(k object.Key) *plan.Desired {
+	i, ok := d.index[k]
+	switch {
+	case !ok:
+		return nil
+	case i < len(d.list):
+		return &d.list[i]
+	}
+	return &d.hooks[i-len(d.list)].Desired
+}
+
+// kind returns the kind of an object or a hook, as it is written.
+func (d *desiredState) kind(k object.Key) schema.GroupVersionKind {
+	if it := d.item(k); it != nil {
+		return it.GroupVersionKind()
+	}
+	return schema.GroupVersionKind{}
+}
+
+// number numbers objects and hooks.
+func (d *desiredState) number() {
+	d.index = make(map[object.Key]int, len(d.list)+len(d.hooks))
+	for i := range d.list {
+		d.index[d.list[i].Key] = i
+	}
+	for i := range d.hooks {
+		d.index[d.hooks[i].Key] = len(d.list) + i
+	}
 }
 
 // before returns what the last render came to, if it holds for the App as it is.
@@ -351,7 +382,7 @@ func (r *run) desire(ctx context.Context, tree snapshot.Tree) (*desiredState, er
 	if req.Helm != nil {
 		d.partial = a.Capabilities.Partial
 	}
-	if err := r.reduce(d, objects, unsteady(res)); err != nil {
+	if r.rendering, err = r.reduce(d, objects, unsteady(res)); err != nil {
 		return nil, err
 	}
 	return d, nil
@@ -393,32 +424,27 @@ func hookName(u *unstructured.Unstructured) string {
 	return u.GetKind() + " " + name
 }
 
-// reduce fills in what a plan needs of the rendered objects, and hashes them.
-func (r *run) reduce(d *desiredState, objects []render.Object, unsteady map[string]bool) error {
+// reduce fills in what a plan needs of the rendered objects, hashes them, and
+// returns which of them each is.
+func (r *run) reduce(d *desiredState, objects []render.Object, unsteady map[string]bool) (*rendition, error) {
 	before := r.before()
 	d.list = make([]plan.Desired, 0, len(objects))
-	d.gvks = make(map[object.Key]schema.GroupVersionKind, len(objects))
 	d.defines = map[schema.GroupVersionKind]bool{}
 	kinds := map[schema.GroupVersionKind]bool{}
-	at := make(map[object.Key]*unstructured.Unstructured, len(objects))
+	at := make(map[object.Key]int, len(objects))
 	for i := range objects {
 		o := &objects[i]
 		one, known := before.known(o.Unstructured, d.scopes)
 		if !known {
-			p, err := desired.Prepare(r.app, o, d.scopes)
-			if err != nil {
-				return err
+			var err error
+			if one, err = r.assess(o, d.scopes); err != nil {
+				return nil, err
 			}
-			hash, err := object.Hash(p.Unstructured)
-			if err != nil {
-				return err
-			}
-			one = plan.Desired{Key: p.Key, Hash: hash, Rules: p.Rules}
 		}
-		if at[one.Key] != nil {
-			return desired.Twice(one.Key, o)
+		if _, twice := at[one.Key]; twice {
+			return nil, desired.Twice(one.Key, o)
 		}
-		at[one.Key] = o.Unstructured
+		at[one.Key] = i
 		switch {
 		case one.Rules.Hook == nil:
 			d.list = append(d.list, one)
@@ -430,24 +456,28 @@ func (r *run) reduce(d *desiredState, objects []render.Object, unsteady map[stri
 			}
 			d.hooks = append(d.hooks, hook{Desired: one})
 		}
-		gvk := o.GroupVersionKind()
-		d.gvks[one.Key] = gvk
-		for _, v := range desired.Serves(o.Unstructured) {
-			d.defines[v] = true
+		if one.Key.GroupKind() == cluster.CustomResourceDefinitions.GroupKind() {
+			for _, v := range desired.Serves(o.Unstructured) {
+				d.defines[v] = true
+			}
 		}
-		if kind, ok := r.Cluster.Kinds.Lookup(gvk); ok && !kinds[gvk] {
-			kinds[gvk] = true
-			d.kinds = append(d.kinds, kind)
+		gvk := one.GroupVersionKind()
+		if _, seen := kinds[gvk]; !seen {
+			kind, ok := r.Cluster.Kinds.Lookup(gvk)
+			if kinds[gvk] = ok; ok {
+				d.kinds = append(d.kinds, kind)
+			}
 		}
 	}
 	slices.SortFunc(d.list, func(a, b plan.Desired) int { return a.Key.Compare(b.Key) })
+	arrange(d.hooks)
 	d.keys = make([]object.Key, len(d.list))
 	d.of = make(map[weak.Pointer[unstructured.Unstructured]]int, len(d.list))
 	for i := range d.list {
 		d.keys[i] = d.list[i].Key
-		d.of[weak.Make(at[d.keys[i]])] = i
+		d.of[weak.Make(objects[at[d.keys[i]]].Unstructured)] = i
 	}
-	arrange(d.hooks)
+	d.number()
 	d.hash = object.SetHash(len(d.list)+len(d.hooks), func(i int) (object.Key, string) {
 		if i < len(d.list) {
 			return d.list[i].Key, d.list[i].Hash
@@ -455,7 +485,17 @@ func (r *run) reduce(d *desiredState, objects []render.Object, unsteady map[stri
 		h := &d.hooks[i-len(d.list)]
 		return h.Key, h.Hash
 	})
-	return nil
+	return &rendition{of: d, objects: objects, scopes: d.scopes, at: at}, nil
+}
+
+// assess tells what a plan needs to know of a rendered object.
+func (r *run) assess(o *render.Object, scopes desired.Scopes) (plan.Desired, error) {
+	p, err := desired.Prepare(r.app, o, scopes)
+	if err != nil {
+		return plan.Desired{}, err
+	}
+	hash, err := object.Hash(p.Unstructured)
+	return plan.Desired{Key: p.Key, Version: o.GroupVersionKind().Version, Hash: hash, Rules: p.Rules}, err
 }
 
 // scopes tells which kinds are namespaced, and names those that the API server
@@ -497,7 +537,8 @@ func (r *run) prepared(ctx context.Context, keys map[object.Key]bool) (map[objec
 	return out, nil
 }
 
-// rendition is what a desired state was made from.
+// rendition is what a desired state was made from. It is held while a run lasts,
+// and no longer: between runs the cache of renders decides what stays in memory.
 type rendition struct {
 	of      *desiredState
 	objects []render.Object
@@ -505,8 +546,9 @@ type rendition struct {
 	at      map[object.Key]int // where each object is
 }
 
-// rendition renders the App again, or reads what is kept of a release, once in a
-// run: what is applied and what is kept of it are the same.
+// rendition returns what this run has rendered, or renders the App again, or reads
+// what is kept of a release, once in a run: what is applied and what is kept of it
+// are the same.
 func (r *run) rendition(ctx context.Context) (*rendition, error) {
 	if r.rendering != nil && r.rendering.of == r.desired {
 		return r.rendering, nil

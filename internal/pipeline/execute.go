@@ -132,7 +132,7 @@ func (r *run) heal(ctx context.Context) bool {
 }
 
 func (r *run) kindIsThere(k object.Key) bool {
-	_, ok := r.Cluster.Kinds.Lookup(r.desired.gvks[k])
+	_, ok := r.Cluster.Kinds.Lookup(r.desired.kind(k))
 	return ok
 }
 
@@ -221,9 +221,9 @@ func (r *run) item(s *plan.Step, o *desired.Object) (apply.Item, bool) {
 
 // stub addresses an object by its key alone, for reads.
 func (r *run) stub(k object.Key) (apply.Item, bool) {
-	kind, ok := r.Cluster.Kinds.Lookup(r.desired.gvks[k])
+	kind, ok := r.Cluster.Kinds.Lookup(r.desired.kind(k))
 	u := &unstructured.Unstructured{Object: map[string]any{}}
-	u.SetGroupVersionKind(r.desired.gvks[k])
+	u.SetGroupVersionKind(r.desired.kind(k))
 	u.SetNamespace(k.Namespace)
 	u.SetName(k.Name)
 	return apply.Item{Kind: kind, Object: u}, ok

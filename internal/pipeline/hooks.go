@@ -335,14 +335,21 @@ func (r *run) clearHooks(ctx context.Context, p object.Phase, hooks []hook) bool
 // isRun tells of an entry of the inventory whether it is what a hook ran as.
 func isRun(e *v1alpha1.InventoryEntry) bool { return slices.Contains(e.Flags, v1alpha1.FlagHook) }
 
-// lasting is the inventory without what hooks ran as.
-func lasting(inventory map[object.Key]*v1alpha1.InventoryEntry) map[object.Key]*v1alpha1.InventoryEntry {
-	var runs []object.Key
+// ran are the keys of what hooks ran as, in order.
+func ran(inventory map[object.Key]*v1alpha1.InventoryEntry) []object.Key {
+	var keys []object.Key
 	for k, e := range inventory {
 		if isRun(e) {
-			runs = append(runs, k)
+			keys = append(keys, k)
 		}
 	}
+	slices.SortFunc(keys, object.Key.Compare)
+	return keys
+}
+
+// lasting is the inventory without what hooks ran as.
+func lasting(inventory map[object.Key]*v1alpha1.InventoryEntry) map[object.Key]*v1alpha1.InventoryEntry {
+	runs := ran(inventory)
 	if len(runs) == 0 {
 		return inventory
 	}
@@ -366,9 +373,9 @@ func (r *run) discard(ctx context.Context) bool {
 		}
 	}
 	var keys []object.Key
-	for _, k := range sortedKeys(r.inventory) {
+	for _, k := range ran(r.inventory) {
 		e := r.inventory[k]
-		if !isRun(e) || mine[k] {
+		if mine[k] {
 			continue
 		}
 		if slices.Contains(e.Flags, v1alpha1.FlagFinish) {
@@ -474,13 +481,4 @@ func (r *run) stopHooks(ctx context.Context) bool {
 	}
 	r.Executor.Delete(ctx, r.client, r.id, targets) // what is slow to go is seen to before the next release
 	return true
-}
-
-func sortedKeys(m map[object.Key]*v1alpha1.InventoryEntry) []object.Key {
-	keys := make([]object.Key, 0, len(m))
-	for k := range m {
-		keys = append(keys, k)
-	}
-	slices.SortFunc(keys, object.Key.Compare)
-	return keys
 }

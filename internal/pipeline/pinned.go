@@ -114,7 +114,10 @@ func (r *run) keptState(ctx context.Context, names []string) (*desiredState, err
 		return nil, err
 	}
 	d := &desiredState{generation: r.app.Generation, unknown: unknown, scopes: scopes, kept: names}
-	return d, r.reduce(d, objects, nil)
+	if r.rendering, err = r.reduce(d, objects, nil); err != nil {
+		return nil, err
+	}
+	return d, nil
 }
 
 // keptObjects reads what is kept of a release.

@@ -20,11 +20,9 @@ func (r *run) prune(ctx context.Context) bool {
 		return false
 	}
 	if r.orphaning != "" {
-		for _, k := range sortedKeys(r.inventory) {
-			if isRun(r.inventory[k]) {
-				r.pending.remove = append(r.pending.remove, k)
-				r.out.Orphaned = append(r.out.Orphaned, k)
-			}
+		for _, k := range ran(r.inventory) {
+			r.pending.remove = append(r.pending.remove, k)
+			r.out.Orphaned = append(r.out.Orphaned, k)
 		}
 	}
 	for _, s := range r.plan.Select(plan.Forget) {
@@ -102,7 +100,8 @@ func (r *run) deletes(ctx context.Context) bool {
 		d.hooks = slices.DeleteFunc(d.hooks, func(h hook) bool {
 			return !slices.Contains(h.Rules.Hook.Events, string(object.PreDelete)) && !slices.Contains(h.Rules.Hook.Events, string(object.PostDelete))
 		})
-		r.mem.leaving = &desiredState{hooks: d.hooks, kept: d.kept, scopes: d.scopes, kinds: d.kinds, gvks: d.gvks}
+		r.mem.leaving = &desiredState{hooks: d.hooks, kept: d.kept, scopes: d.scopes, kinds: d.kinds}
+		r.mem.leaving.number()
 	}
 	r.desired = r.mem.leaving
 	if len(r.desired.hooks) == 0 {
@@ -126,7 +125,7 @@ func (r *run) lastHooks(ctx context.Context) bool {
 		return false
 	}
 	// What has become of them is on record before they go.
-	return r.record(ctx) && r.removeRuns(ctx, sortedKeys(r.inventory))
+	return r.record(ctx) && r.removeRuns(ctx, ran(r.inventory))
 }
 
 // target addresses an object that is to be deleted; known is false if the API

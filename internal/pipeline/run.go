@@ -61,7 +61,7 @@ type run struct {
 	orphaning string // why a deleted App leaves everything behind; "" if it does not
 	client    *cluster.Client
 	desired   *desiredState
-	rendering *rendition // of desired, once something of it was needed
+	rendering *rendition // of the state that was rendered or needed last
 	inventory map[object.Key]*v1alpha1.InventoryEntry
 	kinds     map[schema.GroupVersionKind]cluster.Kind // of inventory entries, by their version
 	facts     map[object.Key]plan.Fact

@@ -28,13 +28,13 @@ func (p *Pipeline) Summarise(app object.App, troubles []Trouble) Summary {
 	s := Summary{Health: v1alpha1.HealthHealthy}
 	entries := lasting(p.Inventories.Entries(app))
 	s.Objects.Total = int32(len(entries))
-	wanted := map[object.Key]string{}
-	known := false
-	if d := p.memory(app).now; d != nil {
-		known = true
-		for i := range d.list {
-			wanted[d.list[i].Key] = d.list[i].Hash
+	d := p.memory(app).now
+	asWanted := func(k object.Key, e *v1alpha1.InventoryEntry) bool {
+		if d == nil { // nobody knows
+			return true
 		}
+		i, ok := d.index[k]
+		return ok && i < len(d.list) && d.list[i].Hash == e.Hash
 	}
 	type note struct {
 		v1alpha1.ObjectNote
@@ -45,7 +45,7 @@ func (p *Pipeline) Summarise(app object.App, troubles []Trouble) Summary {
 	for k, e := range entries {
 		rec, seen := p.Tracker.Get(k)
 		if seen && rec.Owner == app {
-			if rec.Fingerprint == e.Fingerprint && !rec.Deleting && (!known || wanted[k] == e.Hash) {
+			if rec.Fingerprint == e.Fingerprint && !rec.Deleting && asWanted(k, e) {
 				s.Objects.InSync++
 			}
 		} else {

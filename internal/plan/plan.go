@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"slices"
 
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 
 	"abide.dev/abide/api/v1alpha1"
@@ -32,9 +33,16 @@ const (
 
 // Desired is what the plan has to know of a rendered object.
 type Desired struct {
-	Key   object.Key
-	Hash  string
-	Rules object.Rules
+	Key object.Key
+	// Version is the one of its group that it is written in.
+	Version string
+	Hash    string
+	Rules   object.Rules
+}
+
+// GroupVersionKind returns the kind of the object, as it is written.
+func (d *Desired) GroupVersionKind() schema.GroupVersionKind {
+	return d.Key.GroupKind().WithVersion(d.Version)
 }
 
 // Observed is what the plan has to know of a live object that carries marks.
@@ -111,21 +119,35 @@ type Plan struct {
 // Compute makes the plan.
 func Compute(in Input) Plan {
 	p := Plan{App: in.App, Owned: len(in.Inventory)}
-	desired := make(map[object.Key]bool, len(in.Desired))
+	owned := 0
 	for i := range in.Desired {
 		d := &in.Desired[i]
-		desired[d.Key] = true
+		if in.Inventory[d.Key] != nil {
+			owned++
+		}
 		if s, ok := in.forDesired(d); ok {
 			p.Steps = append(p.Steps, s)
 		}
 	}
-	for k, e := range in.Inventory {
-		if !desired[k] {
-			p.Steps = append(p.Steps, in.forUndesired(k, e))
-		}
+	if owned < len(in.Inventory) {
+		p.Steps = append(p.Steps, in.undesired()...)
 	}
 	slices.SortFunc(p.Steps, compareSteps)
 	return p
+}
+
+// undesired are the steps for what is owned and not desired.
+func (in *Input) undesired() (steps []Step) {
+	desired := make(map[object.Key]bool, len(in.Desired))
+	for i := range in.Desired {
+		desired[in.Desired[i].Key] = true
+	}
+	for k, e := range in.Inventory {
+		if !desired[k] {
+			steps = append(steps, in.forUndesired(k, e))
+		}
+	}
+	return steps
 }
 
 func (in *Input) forDesired(d *Desired) (Step, bool) {

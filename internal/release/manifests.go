@@ -7,6 +7,7 @@ import (
 	"context"
 	"crypto/hmac"
 	"crypto/sha256"
+	"encoding/binary"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
@@ -14,7 +15,9 @@ import (
 	"hash/fnv"
 	"io"
 	"slices"
+	"strconv"
 	"strings"
+	"sync"
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -180,6 +183,9 @@ func grouped(items []Item) [][]Item {
 		if !it.Hook {
 			g = groupOf(it.Key, n)
 		}
+		if out[g] == nil {
+			out[g] = make([]Item, 0, len(items)/n+groupSize/2)
+		}
 		out[g] = append(out[g], it)
 	}
 	return out
@@ -194,14 +200,17 @@ func groupOf(k object.Key, n int) int {
 // sumOf is the hash of the items of a group; sure is false if one of them has to be
 // looked at.
 func sumOf(group []Item) (sum [sha256.Size]byte, sure bool) {
-	m := sha256.New()
+	b := make([]byte, 0, 128*len(group))
 	sure = true
 	for i := range group {
-		fmt.Fprintf(m, "%q %q %v\n", group[i].Key, group[i].Hash, group[i].Hook)
-		sure = sure && group[i].Hash != ""
+		it := &group[i]
+		for _, s := range []string{it.Key.Group, it.Key.Kind, it.Key.Namespace, it.Key.Name, it.Hash} {
+			b = append(binary.AppendUvarint(b, uint64(len(s))), s...)
+		}
+		b = strconv.AppendBool(b, it.Hook)
+		sure = sure && it.Hash != ""
 	}
-	m.Sum(sum[:0])
-	return sum, sure
+	return sha256.Sum256(b), sure
 }
 
 // same returns the parts of a group that the last Keep has stored, if they are there
@@ -337,14 +346,20 @@ func (s *Store) secret(app object.App, p part, data []byte) *corev1.Secret {
 	}
 }
 
+// compressors are kept for the next: one takes most of a megabyte. What they write
+// has no time and no name in its header.
+var compressors = sync.Pool{New: func() any {
+	z, _ := gzip.NewWriterLevel(nil, gzip.BestCompression) // the level is one that there is
+	return z
+}}
+
 // pack compresses objects and cuts the result into parts. Equal objects give
 // equal parts.
 func pack(app object.App, objects, hooks []*unstructured.Unstructured) ([][]byte, error) {
 	w := &cutter{}
-	z, err := gzip.NewWriterLevel(w, gzip.BestCompression) // its header has no time and no name
-	if err != nil {
-		return nil, err
-	}
+	z := compressors.Get().(*gzip.Writer)
+	defer compressors.Put(z)
+	z.Reset(w)
 	plain := 0
 	write := func(v any) error {
 		line, err := jsonLine(v) // the keys of maps are sorted
@@ -357,7 +372,7 @@ func pack(app object.App, objects, hooks []*unstructured.Unstructured) ([][]byte
 		_, err = z.Write(line)
 		return err
 	}
-	err = write(heading{Format: format, App: app.String(), Objects: len(objects), Hooks: len(hooks)})
+	err := write(heading{Format: format, App: app.String(), Objects: len(objects), Hooks: len(hooks)})
 	for _, list := range [][]*unstructured.Unstructured{objects, hooks} {
 		for i := 0; err == nil && i < len(list); i++ {
 			err = write(list[i].Object)
@@ -369,7 +384,9 @@ func pack(app object.App, objects, hooks []*unstructured.Unstructured) ([][]byte
 	if errors.Is(err, errTooManyParts) {
 		err = &TooLargeError{App: app}
 	}
-	return w.parts, err
+	parts := w.parts
+	w.parts = nil // the compressor still knows w
+	return parts, err
 }
 
 var errTooManyParts = errors.New("too many parts")

@@ -254,11 +254,20 @@ func size(r *Result) int64 {
 	for _, a := range r.Trace {
 		n += int64(len(a.Path)+len(a.Hash)) + 48
 	}
-	for _, o := range r.Objects {
-		n += valueSize(o.Object) + 64
+	if r.decoded > 0 {
+		n += r.decoded
+	} else {
+		n += sizeOf(r.Objects)
 	}
 	for _, h := range r.Hooks {
 		n += valueSize(h.Object.Object) + 128
+	}
+	return n
+}
+
+func sizeOf(objects []Object) (n int64) {
+	for _, o := range objects {
+		n += valueSize(o.Object) + 64
 	}
 	return n
 }

@@ -154,7 +154,11 @@ func (w *walker) entry(ctx context.Context, realDir, shownDir string, e snapshot
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	real, shown, kind := path.Join(realDir, e.Name), path.Join(shownDir, e.Name), e.Kind
+	real, kind := path.Join(realDir, e.Name), e.Kind
+	shown := real
+	if shownDir != realDir {
+		shown = path.Join(shownDir, e.Name)
+	}
 	// Ask before a link is followed, so that a bad one can be left out.
 	if kind != snapshot.Dir && w.ignored(stack, shown, false) {
 		return nil
@@ -190,7 +194,10 @@ func (w *walker) entry(ctx context.Context, realDir, shownDir string, e snapshot
 	case jsonnet.IsFileName(e.Name):
 		return w.evaluate(ctx, w.jsonnet, shown)
 	case manifest.IsManifestName(e.Name):
-		return w.file(real, shown)
+		if e.Kind == snapshot.Symlink {
+			return w.file(real, shown, nil)
+		}
+		return w.file(real, shown, &e)
 	}
 	return nil
 }
@@ -235,20 +242,23 @@ func (w *walker) subfolder(ctx context.Context, real, shown string, stack ignore
 type decoded struct {
 	hash    string // of what was read, as a trace has it
 	size    int64  // bytes
+	memory  int64  // bytes that the objects take, by estimate
 	objects []Object
 	ignored []Ignored
 }
 
 // file adds the objects of one manifest. What it gives depends on its name, its
 // content and the limits alone, so that a file which the render before has read
-// is not read again.
-func (r *renderer) file(real, shown string) error {
-	d, err := r.decode(real, shown)
+// is not read again. listed is what its folder says of it; nil if that is not
+// known.
+func (r *renderer) file(real, shown string, listed *snapshot.Entry) error {
+	d, err := r.decode(real, shown, listed)
 	if err != nil {
 		return err
 	}
 	if r.small {
 		r.res.manifests[shown] = d
+		r.res.decoded += d.memory
 	}
 	r.res.Ignored = append(r.res.Ignored, d.ignored...)
 	if len(r.res.Ignored) > r.req.Limits.Objects {
@@ -258,12 +268,11 @@ func (r *renderer) file(real, shown string) error {
 	return r.add(shown, d.objects)
 }
 
-func (r *renderer) decode(real, shown string) (decoded, error) {
-	d, known := r.before[shown]
-	if known {
-		same, err := r.tree.Same(real, d.hash, d.size)
+func (r *renderer) decode(real, shown string, listed *snapshot.Entry) (*decoded, error) {
+	if d := r.before[shown]; d != nil {
+		same, err := r.tree.Same(real, listed, d.hash, d.size)
 		if err != nil {
-			return d, fault.FromTree(shown, err)
+			return nil, fault.FromTree(shown, err)
 		}
 		if same {
 			return d, nil
@@ -271,12 +280,13 @@ func (r *renderer) decode(real, shown string) (decoded, error) {
 	}
 	b, hash, err := r.tree.ReadHashed(real)
 	if err != nil {
-		return d, fault.FromTree(shown, err)
+		return nil, fault.FromTree(shown, err)
 	}
 	if r.fresh += int64(len(b)); r.small && r.fresh > r.most {
-		return d, errNotSmall
+		return nil, errNotSmall
 	}
-	d = decoded{hash: hash, size: int64(len(b))}
+	d := &decoded{hash: hash, size: int64(len(b))}
 	d.objects, d.ignored, err = manifest.Decode(shown, b, r.req.Limits)
+	d.memory = sizeOf(d.objects)
 	return d, err
 }

@@ -15,6 +15,7 @@ func (q *Request) modifies() bool { return !q.Overlay.Empty() || q.Substitute !=
 // modify changes what the renderer gave as the request says: the overlay first,
 // so that what it brings has its variables substituted as well.
 func (r *renderer) modify(ctx context.Context) error {
+	r.res.decoded = 0 // the objects are others
 	if err := r.overlay(ctx); err != nil {
 		return err
 	}

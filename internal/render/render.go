@@ -151,7 +151,10 @@ type Result struct {
 
 	// manifests are what the files of a small render gave, by the path that
 	// people see, for the next one of the same request.
-	manifests map[string]decoded
+	manifests map[string]*decoded
+	// decoded is how many bytes the objects take, by estimate, where that is known
+	// from when the manifests were read.
+	decoded int64
 }
 
 // Files returns the paths of the files that were read, links included, in
@@ -195,7 +198,7 @@ type renderer struct {
 	tree   *traced.Tree
 	req    Request
 	res    *Result
-	before map[string]decoded // of the render before
+	before map[string]*decoded // of the render before
 	// small: the render takes no library but the decoder, and little of that.
 	small bool
 	fresh int64 // bytes that were decoded
@@ -280,7 +283,7 @@ func (r *renderer) singleFile(ctx context.Context, file string) error {
 		return fault.New(fault.InvalidPath, r.req.Path, 0, "is a file, and its name does not end in .yaml, .yml, .json or .jsonnet").
 			WithHint("name a folder, a manifest or a Jsonnet file")
 	}
-	return r.file(file, file)
+	return r.file(file, file, nil)
 }
 
 // finish changes what the renderer gave as the request asks, and checks what

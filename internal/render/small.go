@@ -41,9 +41,10 @@ func smallRender(ctx context.Context, tree snapshot.Tree, req Request, before *R
 		}
 	}()
 	r := newRenderer(tree, req)
-	r.small, r.res.manifests = true, map[string]decoded{}
+	r.small, r.res.manifests = true, map[string]*decoded{}
 	r.most = firstBytes
 	if before != nil && before.manifests != nil {
+		r.res.manifests = make(map[string]*decoded, len(before.manifests))
 		r.before, r.most = before.manifests, smallBytes
 	}
 	bound, cancel := context.WithTimeout(ctx, smallTime)

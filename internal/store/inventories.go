@@ -17,9 +17,11 @@ package store
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"maps"
 	"slices"
+	"strconv"
 	"sync"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -32,8 +34,8 @@ import (
 )
 
 // PartSize is the number of entries in one Inventory object. A change of one
-// entry rewrites its part: a larger part makes that dearer, a smaller one makes
-// the first sync of a large App write more objects.
+// entry has the API server rewrite its part: a larger part makes that dearer, a
+// smaller one makes the first sync of a large App write more objects.
 const PartSize = 250
 
 // MaxObjects is the number of objects that one App can own.
@@ -54,8 +56,10 @@ type Inventories struct {
 // inventory is what is stored of one App.
 type inventory struct {
 	entries map[object.Key]*v1alpha1.InventoryEntry
-	partOf  map[object.Key]int
-	parts   map[int]*v1alpha1.Inventory // as last written, without entries
+	// shared tells that Entries has given the map away: it is not changed any more.
+	shared bool
+	partOf map[object.Key]int
+	parts  map[int]*v1alpha1.Inventory // as last written, without entries
 	// learnt are the entries whose uid has not been stored.
 	learnt map[object.Key]bool
 }
@@ -144,16 +148,25 @@ func (s *Inventories) of(app object.App) *inventory {
 	return inv
 }
 
-// Entries returns what an App owns. The map is the caller's; the entries are
-// shared and must not be changed.
+// Entries returns what an App owns, as it is now: what is written later does not
+// change it. Neither the map nor its entries must be changed.
 func (s *Inventories) Entries(app object.App) map[object.Key]*v1alpha1.InventoryEntry {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	inv := s.apps[app]
 	if inv == nil {
-		return map[object.Key]*v1alpha1.InventoryEntry{}
+		return nil
 	}
-	return maps.Clone(inv.entries)
+	inv.shared = true
+	return inv.entries
+}
+
+// own makes entries a map that may be changed.
+func (inv *inventory) own() map[object.Key]*v1alpha1.InventoryEntry {
+	if inv.shared {
+		inv.entries, inv.shared = maps.Clone(inv.entries), false
+	}
+	return inv.entries
 }
 
 // Write stores entries and removes others, in as many requests as parts are
@@ -168,7 +181,8 @@ func (s *Inventories) Write(ctx context.Context, owner *v1alpha1.App, set []v1al
 	}
 	for _, n := range slices.Sorted(maps.Keys(changes)) {
 		if err := s.writePart(ctx, owner, inv, n, changes[n]); err != nil {
-			if apierrors.IsConflict(err) || apierrors.IsAlreadyExists(err) || apierrors.IsNotFound(err) {
+			// Of a patch that does not fit what is there the server says that it is invalid.
+			if apierrors.IsConflict(err) || apierrors.IsAlreadyExists(err) || apierrors.IsNotFound(err) || apierrors.IsInvalid(err) {
 				s.reload(ctx, app)
 			}
 			return fmt.Errorf("writing the inventory: %w", err)
@@ -187,7 +201,7 @@ func (s *Inventories) Learn(app object.App, k object.Key, uid types.UID) {
 	}
 	e := *inv.entries[k]
 	e.UID = uid
-	inv.entries[k] = &e
+	inv.own()[k] = &e
 	inv.learnt[k] = true
 }
 
@@ -290,17 +304,7 @@ func (s *Inventories) writePart(ctx context.Context, owner *v1alpha1.App, inv *i
 		defer s.mu.Unlock()
 		delete(inv.parts, n)
 	default:
-		p := newPart(owner, n)
-		if head != nil {
-			p = head.DeepCopy()
-		}
-		p.Entries = sorted(entries)
-		var err error
-		if head == nil {
-			err = s.client.Create(ctx, p)
-		} else {
-			err = s.client.Update(ctx, p)
-		}
+		p, err := s.put(ctx, owner, inv, n, c, entries)
 		if head != nil && apierrors.IsNotFound(err) {
 			// Somebody deleted the part. What it held is still owned.
 			p = newPart(owner, n)
@@ -316,7 +320,7 @@ func (s *Inventories) writePart(ctx context.Context, owner *v1alpha1.App, inv *i
 		inv.parts[n] = p
 	}
 	for k := range c.remove {
-		delete(inv.entries, k)
+		delete(inv.own(), k)
 		delete(inv.partOf, k)
 		delete(inv.learnt, k)
 	}
@@ -324,10 +328,88 @@ func (s *Inventories) writePart(ctx context.Context, owner *v1alpha1.App, inv *i
 		delete(inv.learnt, k)
 	}
 	for k, e := range c.set {
-		inv.entries[k] = e
+		inv.own()[k] = e
 		inv.partOf[k] = n
 	}
 	return nil
+}
+
+// put stores a part: the entries that change, or all of them where others come or
+// go, or where many change.
+func (s *Inventories) put(ctx context.Context, owner *v1alpha1.App, inv *inventory, n int, c *change, entries map[object.Key]*v1alpha1.InventoryEntry) (*v1alpha1.Inventory, error) {
+	head := inv.parts[n]
+	if head == nil {
+		p := newPart(owner, n)
+		p.Entries = sorted(entries)
+		return p, s.client.Create(ctx, p)
+	}
+	p := head.DeepCopy()
+	patch, ok, err := inv.patch(n, c)
+	if err != nil {
+		return nil, err
+	}
+	if !ok {
+		p.Entries = sorted(entries)
+		return p, s.client.Update(ctx, p)
+	}
+	// The answer need not say what is in the other entries.
+	m := &metav1.PartialObjectMetadata{ObjectMeta: p.ObjectMeta}
+	m.SetGroupVersionKind(v1alpha1.GroupVersion.WithKind("Inventory"))
+	if err := s.client.Patch(ctx, m, client.RawPatch(types.JSONPatchType, patch)); err != nil {
+		return nil, err
+	}
+	p.ObjectMeta = m.ObjectMeta
+	return p, nil
+}
+
+// mostPatched is how many entries a patch changes at most.
+const mostPatched = 32
+
+// patch is what makes of a part as it is stored what it is to be, with its uids; ok
+// is false if it takes more than other values of entries that are there.
+func (inv *inventory) patch(n int, c *change) (patch []byte, ok bool, err error) {
+	if len(c.remove) > 0 {
+		return nil, false, nil
+	}
+	changed := maps.Clone(c.set)
+	for k := range c.set {
+		if inv.entries[k] == nil {
+			return nil, false, nil
+		}
+	}
+	for k := range inv.learnt {
+		if inv.partOf[k] == n && changed[k] == nil {
+			changed[k] = inv.entries[k]
+		}
+	}
+	if len(changed) > mostPatched {
+		return nil, false, nil
+	}
+	// They are stored in the order of their keys.
+	var keys []object.Key
+	for k, part := range inv.partOf {
+		if part == n {
+			keys = append(keys, k)
+		}
+	}
+	type operation struct {
+		Op    string `json:"op"`
+		Path  string `json:"path"`
+		Value any    `json:"value"`
+	}
+	// It is refused if the part is another one than was written last.
+	ops := []operation{{"replace", "/metadata/resourceVersion", inv.parts[n].ResourceVersion}}
+	for k, e := range changed {
+		at := 0
+		for _, other := range keys {
+			if other.Compare(k) < 0 {
+				at++
+			}
+		}
+		ops = append(ops, operation{"replace", "/entries/" + strconv.Itoa(at), e})
+	}
+	patch, err = json.Marshal(ops)
+	return patch, true, err
 }
 
 func sorted(entries map[object.Key]*v1alpha1.InventoryEntry) []v1alpha1.InventoryEntry {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"slices"
 	"strings"
 	"sync"
@@ -69,6 +70,17 @@ func newAPI(t *testing.T) *api {
 					return err
 				}
 				return c.Update(ctx, o, opts...)
+			},
+			Patch: func(ctx context.Context, c client.WithWatch, o client.Object, patch client.Patch, opts ...client.PatchOption) error {
+				if err := note("patch", o); err != nil {
+					return err
+				}
+				err := c.Patch(ctx, o, patch, opts...)
+				if err != nil && apierrors.ReasonForError(err) == metav1.StatusReasonUnknown {
+					// So the API server says that a patch does not fit.
+					err = apierrors.NewGenericServerResponse(http.StatusUnprocessableEntity, "patch", schema.GroupResource{}, o.GetName(), err.Error(), 0, false)
+				}
+				return err
 			},
 			Delete: func(ctx context.Context, c client.WithWatch, o client.Object, opts ...client.DeleteOption) error {
 				if err := note("delete", o); err != nil {
@@ -163,9 +175,9 @@ func TestWrite(t *testing.T) {
 		{"the same is not written", []v1alpha1.InventoryEntry{entry("a", "1")}, nil, nil, []string{"a=1", "b=1"}},
 		{"nothing is not written", nil, nil, nil, []string{"a=1", "b=1"}},
 		{"what is not there is not removed", nil, []object.Key{key("x")}, nil, []string{"a=1", "b=1"}},
-		{"a new hash", []v1alpha1.InventoryEntry{entry("a", "2")}, nil, []string{"update web-0"}, []string{"a=2", "b=1"}},
+		{"a new hash", []v1alpha1.InventoryEntry{entry("a", "2")}, nil, []string{"patch web-0"}, []string{"a=2", "b=1"}},
 		{"set and removed in one request", []v1alpha1.InventoryEntry{entry("c", "1")}, []object.Key{key("b")}, []string{"update web-0"}, []string{"a=2", "c=1"}},
-		{"in both: it is stored", []v1alpha1.InventoryEntry{entry("a", "3")}, []object.Key{key("a")}, []string{"update web-0"}, []string{"a=3", "c=1"}},
+		{"in both: it is stored", []v1alpha1.InventoryEntry{entry("a", "3")}, []object.Key{key("a")}, []string{"patch web-0"}, []string{"a=3", "c=1"}},
 		{"in both, and as it was", []v1alpha1.InventoryEntry{entry("a", "3")}, []object.Key{key("a")}, nil, []string{"a=3", "c=1"}},
 		{"twice: the later one", []v1alpha1.InventoryEntry{entry("a", "4"), entry("a", "5"), entry("n", "1"), entry("n", "2")}, nil, []string{"update web-0"}, []string{"a=5", "c=1", "n=2"}},
 		{"twice: back to what is stored", []v1alpha1.InventoryEntry{entry("a", "6"), entry("a", "5")}, nil, nil, []string{"a=5", "c=1", "n=2"}},
@@ -236,7 +248,7 @@ func TestParts(t *testing.T) {
 	a.since()
 	in1 := a.stored(t)["web-1"][3]
 	write(t, s, []v1alpha1.InventoryEntry{entry(in1, "2")})
-	if diff := cmp.Diff([]string{"update web-1"}, a.since()); diff != "" {
+	if diff := cmp.Diff([]string{"patch web-1"}, a.since()); diff != "" {
 		t.Errorf("one entry changed: %s", diff)
 	}
 	write(t, s, nil, key(in1))
@@ -328,15 +340,23 @@ func TestMemoryDoesNotRunAhead(t *testing.T) {
 	}
 }
 
-// TestEntriesBelongToTheCaller: neither the map nor what was handed to Write
-// reaches into the memory.
-func TestEntriesBelongToTheCaller(t *testing.T) {
+// TestEntriesStay: what Entries has returned is not changed by what comes later, and
+// what was handed to Write does not reach into the memory.
+func TestEntriesStay(t *testing.T) {
 	s := New(newAPI(t))
 	set := []v1alpha1.InventoryEntry{entry("a", "1")}
 	set[0].Flags = []string{v1alpha1.FlagNoPrune}
 	write(t, s, set)
 	set[0].Hash, set[0].Flags[0] = "changed", "changed"
-	delete(s.Entries(webApp), key("a"))
+	before := s.Entries(webApp)
+	s.Learn(webApp, key("a"), "uid-of-a")
+	learnt := s.Entries(webApp)
+	write(t, s, []v1alpha1.InventoryEntry{entry("b", "1")})
+	wrote := s.Entries(webApp)
+	write(t, s, nil, key("b"))
+	if len(before) != 1 || before[key("a")].UID != "" || len(learnt) != 1 || learnt[key("a")].UID != "uid-of-a" || len(wrote) != 2 {
+		t.Errorf("they were changed: %v, %v, %v", before, learnt, wrote)
+	}
 	e := s.Entries(webApp)[key("a")]
 	if e == nil || e.Hash != "1" || e.Flags[0] != v1alpha1.FlagNoPrune {
 		t.Errorf("%+v", e)
@@ -353,6 +373,32 @@ func alter(t *testing.T, a *api, name string, f func(*v1alpha1.Inventory)) {
 	f(&p)
 	if err := a.Update(t.Context(), &p); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// TestConflictOnPatch: of a part that is another one than was written last, nothing
+// is patched, wherever the entries are now.
+func TestConflictOnPatch(t *testing.T) {
+	for name, theirs := range map[string][]v1alpha1.InventoryEntry{
+		"one more": {entry("a", "1"), entry("b", "1"), entry("c", "1")},
+		"shifted":  {entry("0", "1"), entry("a", "1"), entry("b", "1")},
+		"fewer":    {entry("a", "1")},
+	} {
+		a := newAPI(t)
+		s := New(a)
+		write(t, s, []v1alpha1.InventoryEntry{entry("a", "1"), entry("b", "1")})
+		alter(t, a, "web-0", func(p *v1alpha1.Inventory) { p.Entries = theirs })
+		before := a.stored(t)
+		if err := s.Write(t.Context(), web, []v1alpha1.InventoryEntry{entry("b", "2")}, nil); err == nil {
+			t.Errorf("%s: it was written", name)
+		}
+		if diff := cmp.Diff(before, a.stored(t)); diff != "" {
+			t.Errorf("%s: %s", name, diff)
+		}
+		write(t, s, []v1alpha1.InventoryEntry{entry("b", "2")})
+		if e := s.Entries(webApp)[key("b")]; e == nil || e.Hash != "2" {
+			t.Errorf("%s: after starting over b is %+v", name, e)
+		}
 	}
 }
 
@@ -403,6 +449,13 @@ func TestPartThatSomebodyDeleted(t *testing.T) {
 	write(t, s, []v1alpha1.InventoryEntry{entry("b", "1")})
 	if diff := cmp.Diff(map[string][]string{"web-0": {"a", "b"}}, a.stored(t)); diff != "" {
 		t.Errorf("what is owned was lost with it: %s", diff)
+	}
+	if err := a.Delete(t.Context(), &v1alpha1.Inventory{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "web-0"}}, client.Preconditions{UID: new(types.UID("uid-2"))}); err != nil {
+		t.Fatal(err)
+	}
+	write(t, s, []v1alpha1.InventoryEntry{entry("b", "2")})
+	if diff := cmp.Diff(map[string][]string{"web-0": {"a", "b"}}, a.stored(t)); diff != "" {
+		t.Errorf("what is owned was lost with it, when a hash changed: %s", diff)
 	}
 	write(t, s, nil, key("a"), key("b"))
 	if len(a.stored(t)) != 0 {

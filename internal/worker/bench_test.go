@@ -2,7 +2,9 @@ package worker
 
 import (
 	"fmt"
+	"strconv"
 	"testing"
+	"time"
 
 	"abide.dev/abide/internal/render"
 	"abide.dev/abide/internal/snapshot"
@@ -77,14 +79,35 @@ func BenchmarkRender(b *testing.B) {
 	}
 }
 
-// BenchmarkStart is a process start, and a render.
+// BenchmarkStart is a process start, and a render: what a tenant costs that had
+// no worker. It reports the processor time of the worker itself as well, and how
+// much memory of its own it has after that.
 func BenchmarkStart(b *testing.B) {
-	tree := plainFiles(1)
-	p := newPool(b, Options{Renders: 1})
-	for b.Loop() {
-		if _, err := p.Render(b.Context(), "t", tree, render.Request{Path: "app"}); err != nil {
-			b.Fatal(err)
-		}
+	for _, c := range []struct {
+		name, path string
+		tree       snapshot.Tree
+	}{{"Plain1", "app", plainFiles(1)}, {"Kustomize10", "overlay", kustomizeTen()}} {
+		b.Run(c.name, func(b *testing.B) {
+			p := newPool(b, Options{})
+			var used time.Duration
+			var size int64
+			n := 0
+			for b.Loop() {
+				n++
+				if _, err := p.Render(b.Context(), strconv.Itoa(n), c.tree, render.Request{Path: c.path}); err != nil {
+					b.Fatal(err)
+				}
+				for _, w := range p.idle { // there is no other render
+					bytes, _ := anonymous(w.cmd.Process.Pid)
+					size += bytes
+					w.close()
+					used += w.cmd.ProcessState.UserTime() + w.cmd.ProcessState.SystemTime()
+				}
+				p.idle = nil
+			}
+			b.ReportMetric(float64(used.Milliseconds())/float64(n), "worker-ms/op")
+			b.ReportMetric(float64(size>>10)/float64(n), "worker-KiB")
+		})
 	}
 }
 

@@ -14,6 +14,7 @@ import (
 	"sync"
 	"time"
 
+	"abide.dev/abide/internal/coldstart"
 	"abide.dev/abide/internal/render"
 	"abide.dev/abide/internal/snapshot"
 	"abide.dev/abide/internal/worker/wire"
@@ -63,7 +64,7 @@ func run(memory int64, do Func) int {
 	}
 	s := &session{in: bufio.NewReaderSize(in, 64<<10), out: out, do: do, memory: memory, known: newListings()}
 	bounds := bound(memory)
-	debug.FreeOSMemory() // of what starting took
+	coldstart.Over()
 	b, err := frame(typeHello, hello{Bounds: bounds}, fromChild)
 	if err != nil {
 		return breakOff(err)
@@ -85,7 +86,7 @@ type session struct {
 
 // quiet is how long a child waits for the next request before it gives back the
 // memory of the last.
-const quiet = time.Second
+const quiet = 10 * time.Second
 
 // serve reads what the parent sends. Renders run beside, so that the end of the
 // parent ends a render that is busy.

@@ -204,14 +204,21 @@ func (t *Tree) ReadHashed(p string) ([]byte, string, error) {
 
 // Same tells whether the file at a resolved path still has the hash that
 // [Tree.ReadHashed] gave, and if so records it as read, with the size that it
-// had then. It reads no content.
-func (t *Tree) Same(p, hash string, size int64) (bool, error) {
-	e, err := t.tree.Lookup(p)
-	if errors.Is(err, fs.ErrNotExist) {
-		return false, nil
+// had then. It reads no content. listed is what [Tree.ReadDir] says of it; nil if
+// that is not known.
+func (t *Tree) Same(p string, listed *snapshot.Entry, hash string, size int64) (bool, error) {
+	if listed == nil {
+		e, err := t.tree.Lookup(p)
+		if errors.Is(err, fs.ErrNotExist) {
+			return false, nil
+		}
+		if err != nil {
+			return false, err
+		}
+		listed = &e
 	}
-	if err != nil || readHash(e) != hash {
-		return false, err
+	if readHash(*listed) != hash {
+		return false, nil
 	}
 	if t.record(p, Read, hash) {
 		return true, t.count(p, size)
