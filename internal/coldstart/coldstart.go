@@ -13,27 +13,56 @@
 package coldstart
 
 import (
+	"os"
 	"runtime"
 	"runtime/debug"
+	"sync"
 )
 
-// percent is what GOGC says, or the default.
-var percent = debug.SetGCPercent(-1)
+// collector is how often the collector runs, in the percent that GOGC has.
+var collector = struct {
+	sync.Mutex
+	percent int  // what GOGC says, or else what was asked for
+	ran     bool // it has run, and does as percent says
+}{percent: debug.SetGCPercent(-1)}
 
-// first is how many times four megabytes the heap has when the collector runs
-// first, in percent: four times as much as usual.
+// first is how many times as large as otherwise the heap has to be for the
+// collector to run first.
 const first = 4
 
 // Over lets the collector run. The program's main function calls it, before
 // anything that allocates much. From the first time that it runs on it does what
 // GOGC says.
 func Over() {
-	if percent < 0 {
+	collector.Lock()
+	defer collector.Unlock()
+	if collector.percent < 0 {
 		return
 	}
-	runtime.AddCleanup(new(sentinel), func(int) { debug.SetGCPercent(percent) }, 0)
-	debug.SetGCPercent(first * percent)
+	runtime.AddCleanup(new(sentinel), func(int) { ran() }, 0)
+	debug.SetGCPercent(first * collector.percent)
 }
 
 // sentinel is what the first run of the collector finds.
 type sentinel struct{ _ [16]byte }
+
+func ran() {
+	collector.Lock()
+	defer collector.Unlock()
+	collector.ran = true
+	debug.SetGCPercent(collector.percent)
+}
+
+// Prefer has the collector run by another percentage than the default, unless the
+// environment has one.
+func Prefer(percent int) {
+	if os.Getenv("GOGC") != "" {
+		return
+	}
+	collector.Lock()
+	defer collector.Unlock()
+	collector.percent = percent
+	if collector.ran {
+		debug.SetGCPercent(percent)
+	}
+}

@@ -137,7 +137,7 @@ func (r *run) keptObjects(ctx context.Context, names []string) ([]render.Object,
 
 // Status says where a source stands, for people.
 func (h *Head) Status() v1alpha1.SourceStatus {
-	s := v1alpha1.SourceStatus{Commit: h.Commit, Ref: h.Ref, Author: object.Shorten(h.Author), Committer: object.Shorten(h.Committer), Subject: object.Shorten(h.Subject)}
+	s := v1alpha1.SourceStatus{Commit: h.Commit, Ref: h.Ref, Author: object.Shorten(h.Author.String()), Committer: object.Shorten(h.Committer.String()), Subject: object.Shorten(h.Subject)}
 	if !h.Date.IsZero() {
 		d := metav1.NewTime(h.Date).Rfc3339Copy()
 		s.Date = &d

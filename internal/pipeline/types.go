@@ -47,9 +47,8 @@ func (a At) without(dropped []render.Remote) At {
 // Head is where what an App follows stands: the last good state.
 type Head struct {
 	At
-	Ref string // full name, or the commit if that is pinned
-	// Author and Committer are Name <email>.
-	Author, Committer string
+	Ref               string // full name, or the commit if that is pinned
+	Author, Committer Person
 	// Date is the author's date.
 	Date    time.Time
 	Subject string
@@ -58,6 +57,17 @@ type Head struct {
 	Others []Other
 	// Err is why the last look failed; Commit still stands.
 	Err error
+}
+
+// Person is who wrote or committed a commit, by their own account.
+type Person struct{ Name, Email string }
+
+// String is Name <email>; empty for nobody.
+func (p Person) String() string {
+	if p == (Person{}) {
+		return ""
+	}
+	return p.Name + " <" + p.Email + ">"
 }
 
 // Chart is a chart as its repository or registry had it.

@@ -137,7 +137,7 @@ func TestConditions(t *testing.T) {
 func inSync() *pipeline.Outcome {
 	return &pipeline.Outcome{
 		State: v1alpha1.StateInSync, Reason: "InSync", Message: "as Git says", Desired: "hash1", Brought: "hash1", Complete: true, Renderer: "kustomize",
-		Head: pipeline.Head{At: pipeline.At{Commit: "1111111111"}, Ref: "refs/heads/main", Author: "A <a@example.com>", Subject: "one", Date: now.Time},
+		Head: pipeline.Head{At: pipeline.At{Commit: "1111111111"}, Ref: "refs/heads/main", Author: pipeline.Person{Name: "A", Email: "a@example.com"}, Subject: "one", Date: now.Time},
 	}
 }
 
@@ -245,7 +245,7 @@ func TestEverythingIsBounded(t *testing.T) {
 	huge := strings.Repeat("x", 1<<20)
 	out := inSync()
 	out.State, out.Message = v1alpha1.StateWaiting, huge
-	out.Head.Author, out.Head.Subject = huge, huge
+	out.Head.Author.Name, out.Head.Subject = huge, huge
 	out.Waiting = &v1alpha1.PlanStatus{Message: huge}
 	note := v1alpha1.ObjectNote{Object: "x", Message: huge}
 	sum := summary(5, 0, v1alpha1.HealthDegraded, &note)

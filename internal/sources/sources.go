@@ -247,8 +247,8 @@ func headOf(st source.State) pipeline.Head {
 		return h
 	}
 	h.Date, h.Subject = st.Commit.AuthorDate, st.Commit.Subject
-	h.Author = fmt.Sprintf("%s <%s>", st.Commit.AuthorName, st.Commit.AuthorEmail)
-	h.Committer = fmt.Sprintf("%s <%s>", st.Commit.CommitterName, st.Commit.CommitterEmail)
+	h.Author = pipeline.Person{Name: st.Commit.AuthorName, Email: st.Commit.AuthorEmail}
+	h.Committer = pipeline.Person{Name: st.Commit.CommitterName, Email: st.Commit.CommitterEmail}
 	return h
 }
 
