@@ -6,8 +6,10 @@ import (
 	"os"
 
 	"abide.dev/abide/internal/cli"
+	"abide.dev/abide/internal/coldstart"
 )
 
 func main() {
+	coldstart.Over()
 	os.Exit(cli.Main(os.Args, cli.System()))
 }

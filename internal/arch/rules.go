@@ -97,6 +97,7 @@ var above = map[string][]string{
 	"internal/cli":        {"cmd", "internal/cli", "hack"},
 	"internal/engine":     {"cmd", "internal/cli", "internal/engine", "hack"},
 	"internal/controller": {"internal/engine", "internal/controller"},
+	"internal/coldstart":  {"cmd"}, // see there
 	"internal/arch":       {},
 }
 

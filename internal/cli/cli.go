@@ -22,7 +22,6 @@ import (
 	"github.com/spf13/cobra"
 	ctrllog "sigs.k8s.io/controller-runtime/pkg/log"
 
-	"abide.dev/abide/internal/coldstart"
 	"abide.dev/abide/internal/render"
 	"abide.dev/abide/internal/source/git"
 	"abide.dev/abide/internal/worker"
@@ -66,7 +65,6 @@ func Main(args []string, s Streams) int {
 	if handled, code := worker.Helper(args, render.Render); handled {
 		return code
 	}
-	coldstart.Over()
 	if handled, code := git.Helper(args); handled {
 		return code
 	}

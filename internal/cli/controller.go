@@ -9,13 +9,13 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 	"strings"
 
 	"github.com/spf13/cobra"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
 
-	"abide.dev/abide/internal/coldstart"
 	"abide.dev/abide/internal/engine"
 	"abide.dev/abide/internal/install"
 )
@@ -90,7 +90,9 @@ func runController(ctx context.Context, s Streams, o controllerOptions) error {
 		return err
 	}
 	cfg.UserAgent = "abide"
-	coldstart.Prefer(collectAt)
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(collectAt)
+	}
 	e, err := engine.New(ctx, engine.Options{
 		Config: cfg, CacheDir: o.cacheDir, Namespace: o.namespace, AllowLocal: o.allowLocal, AllowAddresses: addresses, RemoteHosts: hosts,
 		MetricsAddress: o.metrics, HealthAddress: o.health, PprofAddress: o.pprof,

@@ -9,60 +9,36 @@
 //
 // It works by order. Go initialises, of the packages whose imports are ready, the
 // one whose path comes first (Go specification, Program initialization), and this
-// one imports next to nothing.
+// one imports next to nothing. Only a main package imports it: whatever links it
+// and does not call Over never collects anything.
 package coldstart
 
 import (
-	"os"
 	"runtime"
 	"runtime/debug"
-	"sync"
 )
 
-// collector is how often the collector runs, in the percent that GOGC has.
-var collector = struct {
-	sync.Mutex
-	percent int  // what GOGC says, or else what was asked for
-	ran     bool // it has run, and does as percent says
-}{percent: debug.SetGCPercent(-1)}
+// percent is what GOGC says, or the default.
+var percent = debug.SetGCPercent(-1)
 
 // first is how many times as large as otherwise the heap has to be for the
 // collector to run first.
 const first = 4
 
-// Over lets the collector run. The program's main function calls it, before
-// anything that allocates much. From the first time that it runs on it does what
-// GOGC says.
+// Over lets the collector run. The main function calls it before anything else.
+// From the first time that the collector runs on it does what GOGC says, unless
+// the program has said otherwise by then (debug.SetGCPercent).
 func Over() {
-	collector.Lock()
-	defer collector.Unlock()
-	if collector.percent < 0 {
+	if percent < 0 {
 		return
 	}
-	runtime.AddCleanup(new(sentinel), func(int) { ran() }, 0)
-	debug.SetGCPercent(first * collector.percent)
+	runtime.AddCleanup(new(sentinel), func(int) {
+		if now := debug.SetGCPercent(percent); now != first*percent {
+			debug.SetGCPercent(now)
+		}
+	}, 0)
+	debug.SetGCPercent(first * percent)
 }
 
 // sentinel is what the first run of the collector finds.
 type sentinel struct{ _ [16]byte }
-
-func ran() {
-	collector.Lock()
-	defer collector.Unlock()
-	collector.ran = true
-	debug.SetGCPercent(collector.percent)
-}
-
-// Prefer has the collector run by another percentage than the default, unless the
-// environment has one.
-func Prefer(percent int) {
-	if os.Getenv("GOGC") != "" {
-		return
-	}
-	collector.Lock()
-	defer collector.Unlock()
-	collector.percent = percent
-	if collector.ran {
-		debug.SetGCPercent(percent)
-	}
-}

@@ -14,7 +14,6 @@ import (
 	"sync"
 	"time"
 
-	"abide.dev/abide/internal/coldstart"
 	"abide.dev/abide/internal/render"
 	"abide.dev/abide/internal/snapshot"
 	"abide.dev/abide/internal/worker/wire"
@@ -64,7 +63,6 @@ func run(memory int64, do Func) int {
 	}
 	s := &session{in: bufio.NewReaderSize(in, 64<<10), out: out, do: do, memory: memory, known: newListings()}
 	bounds := bound(memory)
-	coldstart.Over()
 	b, err := frame(typeHello, hello{Bounds: bounds}, fromChild)
 	if err != nil {
 		return breakOff(err)
