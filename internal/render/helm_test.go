@@ -324,6 +324,11 @@ func TestChartsThatChange(t *testing.T) {
 		"one/f.ini": "1", "two/f.ini": "2",
 		"templates/a.yaml": configMap("a") + "data: {{ (.Files.Glob \"*/f.ini\").AsConfig | nindent 2 }}\n",
 	})
+	besideHook := chartOf(map[string]string{
+		"one/f.ini": "1", "two/f.ini": "2",
+		"templates/a.yaml": configMap("a") + "data: {{ (.Files.Glob \"*/f.ini\").AsConfig | nindent 2 }}\n",
+		"templates/h.yaml": configMap("h") + "  annotations: {helm.sh/hook: test, v: {{ uuidv4 }}}\n",
+	})
 	helper := template("v: {{ include \"h\" . }}")
 	helper["app/templates/other.yaml"] = memtree.File(configMap("b") + "data: {w: \"{{ uuidv4 | len }}\"}\n")
 	helper["app/templates/_h.tpl"] = memtree.File("{{ define \"h\" }}{{ template \"i\" . }}{{ end }}{{ define \"i\" }}{{ randAlpha 20 }}{{ end }}")
@@ -342,6 +347,7 @@ func TestChartsThatChange(t *testing.T) {
 		"a cipher":             refused("v: {{ encryptAES \"k\" \"b\" }}", "encryptAES"),
 		"text of the values":   {nodes: template("v: {{ tpl .Values.t . }}"), options: helm.Options{Values: "t: '{{ uuidv4 }}'"}, says: []string{"app/templates/a.yaml: ", "ConfigMap a", "calls uuidv4"}},
 		"two files of a name":  {nodes: sameNames, says: []string{"AsConfig"}},
+		"beside a hook":        {nodes: besideHook, says: []string{"app/templates/a.yaml", "AsConfig"}, others: 1},
 		"a helper, not others": {nodes: helper, says: []string{"app/templates/a.yaml: ", "randAlpha"}},
 		"in a comment":         {nodes: template("v: x # {{ uuidv4 }}"), stable: true},
 		"in a hook":            {nodes: hook, stable: true},
@@ -371,7 +377,7 @@ func TestChartsThatChange(t *testing.T) {
 					t.Errorf("the message does not say %q: %v", part, e)
 				}
 			}
-			if len(res.Unstable) != 1 || res.Unstable[0].Object != "ConfigMap a" || res.Unstable[0].Template != "app/templates/a.yaml" || len(res.Unstable[0].Functions) != 1 {
+			if len(res.Unstable) != 1+row.others || res.Unstable[0].Object != "ConfigMap a" || res.Unstable[0].Template != "app/templates/a.yaml" || len(res.Unstable[0].Functions) != 1 {
 				t.Errorf("unstable: %+v", res.Unstable)
 			}
 		})
@@ -387,6 +393,7 @@ type unstableRow struct {
 	options helm.Options
 	stable  bool
 	says    []string
+	others  int // hooks that change as well
 }
 
 // TestChartReachesNothing has charts that try to get at the network, the disk

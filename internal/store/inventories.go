@@ -60,6 +60,9 @@ type inventory struct {
 	shared bool
 	partOf map[object.Key]int
 	parts  map[int]*v1alpha1.Inventory // as last written, without entries
+	// ordered is how many entries a part has, each key once and in order; a part
+	// that is not so, which somebody else must have written, is not in it.
+	ordered map[int]int
 	// learnt are the entries whose uid has not been stored.
 	learnt map[object.Key]bool
 }
@@ -121,16 +124,22 @@ func newInventory() *inventory {
 		entries: map[object.Key]*v1alpha1.InventoryEntry{},
 		partOf:  map[object.Key]int{},
 		parts:   map[int]*v1alpha1.Inventory{},
+		ordered: map[int]int{},
 		learnt:  map[object.Key]bool{},
 	}
 }
 
 func (inv *inventory) take(p *v1alpha1.Inventory) {
 	n := int(p.Part)
+	ordered := true
 	for i := range p.Entries {
 		k := object.EntryKey(&p.Entries[i])
+		ordered = ordered && (i == 0 || object.EntryKey(&p.Entries[i-1]).Compare(k) < 0)
 		inv.entries[k] = &p.Entries[i]
 		inv.partOf[k] = n
+	}
+	if ordered {
+		inv.ordered[n] = len(p.Entries)
 	}
 	head := *p
 	head.Entries, head.ManagedFields = nil, nil
@@ -303,6 +312,7 @@ func (s *Inventories) writePart(ctx context.Context, owner *v1alpha1.App, inv *i
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		delete(inv.parts, n)
+		delete(inv.ordered, n)
 	default:
 		p, err := s.put(ctx, owner, inv, n, c, entries)
 		if head != nil && apierrors.IsNotFound(err) {
@@ -318,6 +328,7 @@ func (s *Inventories) writePart(ctx context.Context, owner *v1alpha1.App, inv *i
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		inv.parts[n] = p
+		inv.ordered[n] = len(entries) // also where it was patched
 	}
 	for k := range c.remove {
 		delete(inv.own(), k)
@@ -385,12 +396,16 @@ func (inv *inventory) patch(n int, c *change) (patch []byte, ok bool, err error)
 	if len(changed) > mostPatched {
 		return nil, false, nil
 	}
-	// They are stored in the order of their keys.
 	var keys []object.Key
 	for k, part := range inv.partOf {
 		if part == n {
 			keys = append(keys, k)
 		}
+	}
+	// Only where each entry is known can it be told by the order of the keys. One that
+	// another part has as well is not: such a part is written whole.
+	if stored, ordered := inv.ordered[n]; !ordered || stored != len(keys) {
+		return nil, false, nil
 	}
 	type operation struct {
 		Op    string `json:"op"`

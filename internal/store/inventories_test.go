@@ -402,6 +402,43 @@ func TestConflictOnPatch(t *testing.T) {
 	}
 }
 
+// TestPartInDisorder: a part that is not as abide writes one, be it out of order or
+// with a key that another part has as well, is not patched but written whole.
+func TestPartInDisorder(t *testing.T) {
+	for name, stored := range map[string][][]v1alpha1.InventoryEntry{
+		"out of order":   {{entry("m", "1"), entry("a", "1"), entry("z", "1")}},
+		"twice":          {{entry("a", "1"), entry("a", "1"), entry("m", "1"), entry("z", "1")}},
+		"in two parts":   {{entry("a", "1"), entry("k", "1"), entry("m", "1"), entry("z", "1")}, {entry("k", "1")}},
+		"in part 0 last": {{entry("a", "1"), entry("m", "1"), entry("z", "1")}, {entry("a", "1"), entry("b", "1")}},
+	} {
+		a := newAPI(t)
+		for n, entries := range stored {
+			p := newPart(web, n)
+			p.Entries = entries
+			if err := a.Create(t.Context(), p); err != nil {
+				t.Fatal(err)
+			}
+		}
+		s := New(a)
+		if err := s.Load(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		for _, hash := range []string{"2", "3"} {
+			write(t, s, []v1alpha1.InventoryEntry{entry("z", hash)})
+			fresh := New(a)
+			if err := fresh.Load(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(names(s), names(fresh)); diff != "" {
+				t.Errorf("%s: what is stored is not what is known (-known +stored): %s", name, diff)
+			}
+			if e := fresh.Entries(webApp)[key("m")]; e == nil || e.Hash != "1" || fresh.Entries(webApp)[key("z")].Hash != hash {
+				t.Errorf("%s: m is %+v, and z is to be %s: %v", name, e, hash, names(fresh))
+			}
+		}
+	}
+}
+
 func TestConflict(t *testing.T) {
 	a := newAPI(t)
 	s := New(a)

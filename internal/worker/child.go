@@ -10,6 +10,7 @@ import (
 	"os"
 	"runtime"
 	"runtime/debug"
+	"runtime/metrics"
 	"strconv"
 	"sync"
 	"time"
@@ -83,8 +84,18 @@ type session struct {
 }
 
 // quiet is how long a child waits for the next request before it gives back the
-// memory of the last.
-const quiet = 10 * time.Second
+// memory of the last: not long where that is much, and else longer, since to do so
+// costs as much as a small render.
+func quiet() time.Duration {
+	heap := []metrics.Sample{{Name: "/memory/classes/heap/objects:bytes"}}
+	if metrics.Read(heap); heap[0].Value.Uint64() > muchMemory {
+		return time.Second
+	}
+	return 10 * time.Second
+}
+
+// muchMemory is more than what kustomize needs for its schemas.
+const muchMemory = 32 << 20
 
 // serve reads what the parent sends. Renders run beside, so that the end of the
 // parent ends a render that is busy.
@@ -92,7 +103,7 @@ func (s *session) serve() int {
 	var (
 		answers chan *answer
 		over    = make(chan struct{}, 1)
-		idle    = time.AfterFunc(quiet, debug.FreeOSMemory)
+		idle    = time.AfterFunc(quiet(), debug.FreeOSMemory)
 	)
 	for {
 		t, b, err := readFrame(s.in, fromParent)
@@ -113,7 +124,7 @@ func (s *session) serve() int {
 				return breakOff(err)
 			}
 			answers = make(chan *answer, 1)
-			go s.render(r, answers, func() { idle.Reset(quiet); over <- struct{}{} })
+			go s.render(r, answers, func() { idle.Reset(quiet()); over <- struct{}{} })
 		case typeAnswer:
 			a := &answer{}
 			if err := wire.Decode(b, a, trusted); err != nil {

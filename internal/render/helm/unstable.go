@@ -9,6 +9,7 @@ import (
 	"strings"
 	"text/template/parse"
 
+	"helm.sh/helm/v4/pkg/chart/common"
 	chart "helm.sh/helm/v4/pkg/chart/v2"
 
 	"abide.dev/abide/internal/render/fault"
@@ -42,30 +43,36 @@ func (r *release) unstable(ctx context.Context, files map[string]string, made *c
 	if made.chancy {
 		times = chances
 	}
-	mixes := r.mixesFiles(r.Chart)
-	if mixes {
+	turn := func() {}
+	if r.mixesFiles(r.Chart) {
 		made.names[mixing] = true
 		times = orders
+		var restore func()
+		turn, restore = turnFiles(r.Chart)
+		defer restore()
 	}
 	var found []Unstable
 	for i := range times {
-		if mixes {
-			reverseFiles(r.Chart)
-		}
+		turn()
 		again, _, err := r.execute(ctx, i+1)
 		if err != nil {
 			return nil, err
 		}
-		found = nil
 		for _, name := range slices.Sorted(maps.Keys(files)) {
-			if again[name] != files[name] {
-				found = append(found, r.compare(name, docs.byName[name], again[name], made)...)
+			if again[name] == files[name] {
+				continue
+			}
+			for _, u := range r.compare(name, docs.byName[name], again[name], made) {
+				if !slices.ContainsFunc(found, func(o Unstable) bool { return o.Object == u.Object && o.Template == u.Template }) {
+					found = append(found, u)
+				}
 			}
 		}
-		if len(found) > 0 {
-			break
+		if slices.ContainsFunc(found, func(u Unstable) bool { return !u.Hook }) {
+			break // that is enough to refuse the chart; a hook alone is not
 		}
 	}
+	slices.SortStableFunc(found, func(a, b Unstable) int { return strings.Compare(a.Template, b.Template) })
 	return found, nil
 }
 
@@ -88,12 +95,43 @@ func (r *release) mixesFiles(c *chart.Chart) bool {
 	return slices.ContainsFunc(c.Dependencies(), r.mixesFiles)
 }
 
-// reverseFiles turns round the order of the files of a chart and of those in it.
-func reverseFiles(c *chart.Chart) {
-	slices.Reverse(c.Files)
-	for _, d := range c.Dependencies() {
-		reverseFiles(d)
+// turnFiles returns how to turn round the order of the files of a chart and of those
+// in it, and how to have them as they were.
+func turnFiles(c *chart.Chart) (turn, restore func()) {
+	type files struct {
+		of    *chart.Chart
+		as    []*common.File
+		other []*common.File
 	}
+	var all []files
+	var add func(c *chart.Chart)
+	add = func(c *chart.Chart) {
+		// In a copy: an alias of the chart may have the same list. Of two files of one
+		// whole name the last one counts, whatever the order.
+		var other []*common.File
+		seen := map[string]bool{}
+		for _, f := range slices.Backward(c.Files) {
+			if !seen[f.Name] {
+				seen[f.Name] = true
+				other = append(other, f)
+			}
+		}
+		all = append(all, files{c, c.Files, other})
+		for _, d := range c.Dependencies() {
+			add(d)
+		}
+	}
+	add(c)
+	turned := false
+	set := func(to bool) {
+		turned = to
+		for _, f := range all {
+			if f.of.Files = f.as; to {
+				f.of.Files = f.other
+			}
+		}
+	}
+	return func() { set(!turned) }, func() { set(false) }
 }
 
 // compare names the objects of one template that another execution gives
