@@ -186,7 +186,8 @@ func (r *run) fromGit(ctx context.Context) bool {
 		return r.renderFailed(ctx, err)
 	}
 	if r.mem.desired == nil || r.mem.desired.hash != d.hash {
-		r.mem.failures, r.mem.approved = 0, approval{} // a new desired state starts afresh
+		r.mem.approved = approval{} // a new desired state starts afresh
+		r.mem.tries, r.triesBefore = tries{}, tries{}
 	}
 	r.mem.desired = d
 	r.Index.Put(r.id, d.trace)
@@ -285,7 +286,7 @@ func (r *run) renderFailed(ctx context.Context, err error) bool {
 		if !r.watch(ctx) {
 			return false
 		}
-		r.again(r.mem.backoff())
+		r.again(r.backoff())
 		return r.pass(ReasonOf(err, ReasonRenderFailed), "%s", err)
 	}
 	r.Claims.Judge(r.id, claims.Judgement{Commit: r.out.Head.At.String(), Failed: true, Paused: r.in.Pause != nil})
@@ -303,7 +304,7 @@ func (r *run) renderFailed(ctx context.Context, err error) bool {
 	// a render that had to be ended may get through another time.
 	r.out.Err = err
 	if re != nil && slices.Contains(ended, re.Reason) {
-		r.out.Again = r.mem.backoff()
+		r.out.Again = r.backoff()
 	}
 	return r.stop(v1alpha1.StateFailed, ReasonOf(err, ReasonInvalidObject), "%s", err)
 }

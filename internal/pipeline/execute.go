@@ -124,7 +124,7 @@ func (r *run) heal(ctx context.Context) bool {
 		}
 		if err := r.problems(r.carryOut(ctx, items), objects, "the server refuses"); err != nil && r.unhealed == nil {
 			r.unhealed = err
-			r.again(r.mem.backoff())
+			r.again(r.backoff())
 		}
 	}
 	r.flushLate(ctx)

@@ -105,6 +105,6 @@ func folderHash(tree snapshot.Tree, folder string) string {
 // same is found out by the next one.
 func (r *run) interrupted() bool {
 	r.out.Trouble, r.out.Err, r.out.Again = nil, nil, time.Millisecond
-	r.mem.failures = max(0, r.mem.failures-1) // of which this was none
+	r.mem.tries = r.triesBefore // of which this was none
 	return r.pass(ReasonSuperseded, "%s", errInterrupted)
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"testing"
+	"time"
 )
 
 type notNow struct{ later bool }
@@ -23,7 +24,7 @@ func TestNotItsTurn(t *testing.T) {
 		{"it has been asked, and refused", &notNow{false}, false},
 		{"anything else", errors.New("broken"), false},
 	} {
-		r := &run{mem: &memory{}}
+		r := &run{Pipeline: &Pipeline{Now: time.Now}, mem: &memory{}}
 		r.unreadable(row.err)
 		if r.out.Passing != row.passing || r.out.Again == 0 || (r.out.Err == nil) != row.passing {
 			t.Errorf("%s: passing %v, again in %v, error %v", row.why, r.out.Passing, r.out.Again, r.out.Err)

@@ -12,8 +12,8 @@ import (
 // memory is what is kept of an App between its runs. Runs of one App do not
 // overlap, and Advance is not called during one, so it needs no lock.
 type memory struct {
-	desired  *desiredState
-	failures int // in a row
+	desired *desiredState
+	tries   tries
 	// kindWaits counts the looks for a kind whose definition was just applied.
 	kindWaits int
 	contests  map[object.Key]*contest
@@ -74,14 +74,25 @@ const (
 	lastRetry  = 5 * time.Minute
 )
 
+// tries are those of a run that failed, one after the other.
+type tries struct {
+	failed int
+	due    time.Time // when the next one is
+}
+
 // backoff counts a failure and returns when to try again: twice as long each
 // time, and up to a fifth more so that Apps that failed together do not come
-// back together.
-func (m *memory) backoff() time.Duration {
-	d := firstRetry << min(m.failures, 16)
-	m.failures++
-	d = min(d, lastRetry)
-	return d + rand.N(d/5)
+// back together. A run that something else has woken before it was due, and that
+// failed as well, is none of the tries: during an outage there are many.
+func (t *tries) backoff(now time.Time) time.Duration {
+	if left := t.due.Sub(now); left > 0 && left <= 2*lastRetry {
+		return left
+	}
+	d := min(firstRetry<<min(t.failed, 16), lastRetry)
+	d += rand.N(d / 5)
+	t.failed++
+	t.due = now.Add(d)
+	return d
 }
 
 // contest is the history of one object that is healed over and over.

@@ -55,7 +55,7 @@ func (r *run) record(ctx context.Context) bool {
 func (r *run) unrecorded(err error) bool {
 	if r.out.Err != nil { // that is what matters
 		r.Log.Warn("a release could not be written; the next run does it", "app", r.id.String(), "error", err)
-		r.again(r.mem.backoff())
+		r.again(r.backoff())
 		return false
 	}
 	r.out.Complete = false

@@ -71,6 +71,8 @@ type run struct {
 	asking    sync.Mutex
 	same      At // a newer state that says the same of the App; guarded by asking
 	pending   pendingWrite
+	// triesBefore are those before this run, or before it began afresh.
+	triesBefore tries
 
 	release      *v1alpha1.ReleaseSpec // that this run is part of; nil if it is of none
 	unwritten    bool                  // its record is behind
@@ -110,6 +112,7 @@ func (p *Pipeline) begin(in Input) *run {
 		pruning:  true,
 	}
 	r.mem = p.memory(r.id)
+	r.triesBefore = r.mem.tries
 	note, known := p.Releases.Last(r.id)
 	r.succeeded = known && note.Healthy != nil && note.Healthy.UID == r.app.UID
 	return r
@@ -170,9 +173,12 @@ func (r *run) pass(reason, format string, args ...any) bool {
 // fail ends the run with an error, and tries again later.
 func (r *run) fail(reason string, err error) bool {
 	r.out.Err = err
-	r.out.Again = r.mem.backoff()
+	r.out.Again = r.backoff()
 	return r.stop(v1alpha1.StateFailed, ReasonOf(err, reason), "%s", err)
 }
+
+// backoff is when to try again what failed.
+func (r *run) backoff() time.Duration { return r.mem.tries.backoff(r.Now()) }
 
 // unreadable ends a run that can't read its commit: because the ref has moved
 // on, which wakes the App anyway, or because something is wrong.
@@ -182,7 +188,7 @@ func (r *run) unreadable(err error) bool {
 		return r.pass(ReasonSuperseded, "a newer commit has arrived")
 	}
 	if later(err) {
-		r.again(r.mem.backoff())
+		r.again(r.backoff())
 		return r.pass(ReasonOf(err, ReasonFetching), "%s", err)
 	}
 	return r.fail(ReasonSourceFailed, err)
@@ -214,7 +220,7 @@ func (r *run) conclude(ctx context.Context) {
 	}
 	r.mem.kindWaits, r.mem.approved = 0, approval{}
 	if r.unhealed == nil {
-		r.mem.failures = 0
+		r.mem.tries = tries{}
 	}
 	kept := slices.DeleteFunc(r.plan.Select(plan.Keep), func(s *plan.Step) bool {
 		_, left := r.mem.left[s.Key] // as it should be: it is there

@@ -150,11 +150,7 @@ func write(t *testing.T, s *Store, n int64, hash string, names []string, o v1alp
 func TestKeep(t *testing.T) {
 	a, s, _ := start(t)
 	one := objects(200, "1")
-	var hook object.Key
-	for k := range one {
-		hook = k
-		break
-	}
+	hook := object.KeyOf(typical(2, 0))
 	names, fetched := keep(t, s, one, hook)
 	write(t, s, 1, "h1", names, v1alpha1.OutcomeSucceeded)
 	if fetched != 200 || len(names) < 4 {
@@ -185,6 +181,9 @@ func TestKeep(t *testing.T) {
 	// What the newest release rendered of one object takes a group to tell.
 	changed := object.KeyOf(typical(1, 0))
 	before, err := s.Kept(t.Context(), web, map[object.Key]bool{changed: true})
+	if err != nil || before[changed] == nil {
+		t.Fatalf("%v, %v", before, err)
+	}
 	if v, _, _ := unstructured.NestedString(before[changed].Object, "data", "value"); err != nil || v != "1" {
 		t.Errorf("%v, %v", before, err)
 	}
