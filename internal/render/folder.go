@@ -287,6 +287,8 @@ func (r *renderer) decode(real, shown string, listed *snapshot.Entry) (*decoded,
 	}
 	d := &decoded{hash: hash, size: int64(len(b))}
 	d.objects, d.ignored, err = manifest.Decode(shown, b, r.req.Limits)
-	d.memory = sizeOf(d.objects)
+	if r.small { // else nobody asks for it
+		d.memory = sizeOf(d.objects)
+	}
 	return d, err
 }

@@ -41,12 +41,11 @@ func smallRender(ctx context.Context, tree snapshot.Tree, req Request, before *R
 		}
 	}()
 	r := newRenderer(tree, req)
-	r.small, r.res.manifests = true, map[string]*decoded{}
-	r.most = firstBytes
+	r.small, r.most = true, firstBytes
 	if before != nil && before.manifests != nil {
-		r.res.manifests = make(map[string]*decoded, len(before.manifests))
 		r.before, r.most = before.manifests, smallBytes
 	}
+	r.res.manifests = make(map[string]*decoded, len(r.before))
 	bound, cancel := context.WithTimeout(ctx, smallTime)
 	defer cancel()
 	if res, err = r.run(bound); err != nil && bound.Err() != nil && ctx.Err() == nil {

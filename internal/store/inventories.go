@@ -355,7 +355,7 @@ func (s *Inventories) put(ctx context.Context, owner *v1alpha1.App, inv *invento
 		return p, s.client.Create(ctx, p)
 	}
 	p := head.DeepCopy()
-	patch, ok, err := inv.patch(n, c)
+	patch, ok, err := inv.patch(n, c, entries)
 	if err != nil {
 		return nil, err
 	}
@@ -376,9 +376,9 @@ func (s *Inventories) put(ctx context.Context, owner *v1alpha1.App, inv *invento
 // mostPatched is how many entries a patch changes at most.
 const mostPatched = 32
 
-// patch is what makes of a part as it is stored what it is to be, with its uids; ok
-// is false if it takes more than other values of entries that are there.
-func (inv *inventory) patch(n int, c *change) (patch []byte, ok bool, err error) {
+// patch is what makes of a part as it is stored what it is to be, which is entries,
+// with their uids; ok is false if it takes more than other values of what is there.
+func (inv *inventory) patch(n int, c *change, entries map[object.Key]*v1alpha1.InventoryEntry) (patch []byte, ok bool, err error) {
 	if len(c.remove) > 0 {
 		return nil, false, nil
 	}
@@ -396,15 +396,9 @@ func (inv *inventory) patch(n int, c *change) (patch []byte, ok bool, err error)
 	if len(changed) > mostPatched {
 		return nil, false, nil
 	}
-	var keys []object.Key
-	for k, part := range inv.partOf {
-		if part == n {
-			keys = append(keys, k)
-		}
-	}
 	// Only where each entry is known can it be told by the order of the keys. One that
 	// another part has as well is not: such a part is written whole.
-	if stored, ordered := inv.ordered[n]; !ordered || stored != len(keys) {
+	if stored, ordered := inv.ordered[n]; !ordered || stored != len(entries) {
 		return nil, false, nil
 	}
 	type operation struct {
@@ -416,7 +410,7 @@ func (inv *inventory) patch(n int, c *change) (patch []byte, ok bool, err error)
 	ops := []operation{{"replace", "/metadata/resourceVersion", inv.parts[n].ResourceVersion}}
 	for k, e := range changed {
 		at := 0
-		for _, other := range keys {
+		for other := range entries {
 			if other.Compare(k) < 0 {
 				at++
 			}

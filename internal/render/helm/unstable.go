@@ -43,17 +43,16 @@ func (r *release) unstable(ctx context.Context, files map[string]string, made *c
 	if made.chancy {
 		times = chances
 	}
-	turn := func() {}
+	order := func(bool) {}
 	if r.mixesFiles(r.Chart) {
 		made.names[mixing] = true
 		times = orders
-		var restore func()
-		turn, restore = turnFiles(r.Chart)
-		defer restore()
+		order = filesOf(r.Chart)
+		defer order(false)
 	}
 	var found []Unstable
 	for i := range times {
-		turn()
+		order(i%2 == 0)
 		again, _, err := r.execute(ctx, i+1)
 		if err != nil {
 			return nil, err
@@ -95,9 +94,9 @@ func (r *release) mixesFiles(c *chart.Chart) bool {
 	return slices.ContainsFunc(c.Dependencies(), r.mixesFiles)
 }
 
-// turnFiles returns how to turn round the order of the files of a chart and of those
-// in it, and how to have them as they were.
-func turnFiles(c *chart.Chart) (turn, restore func()) {
+// filesOf returns what puts the files of a chart and of those in it in the reverse
+// order, or as they were.
+func filesOf(c *chart.Chart) (order func(reverse bool)) {
 	type files struct {
 		of    *chart.Chart
 		as    []*common.File
@@ -122,16 +121,13 @@ func turnFiles(c *chart.Chart) (turn, restore func()) {
 		}
 	}
 	add(c)
-	turned := false
-	set := func(to bool) {
-		turned = to
+	return func(reverse bool) {
 		for _, f := range all {
-			if f.of.Files = f.as; to {
+			if f.of.Files = f.as; reverse {
 				f.of.Files = f.other
 			}
 		}
 	}
-	return func() { set(!turned) }, func() { set(false) }
 }
 
 // compare names the objects of one template that another execution gives
